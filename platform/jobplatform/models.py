@@ -1,0 +1,161 @@
+"""The tables as peewee models, and the one database they belong to. The schema itself is seeds/init.sql."""
+
+from typing import Any, Final
+
+from peewee import (
+    BigAutoField,
+    BigIntegerField,
+    BooleanField,
+    Field,
+    IntegerField,
+    Model,
+    PostgresqlDatabase,
+    TextField,
+    UUIDField,
+)
+from playhouse.postgres_ext import ArrayField, DateTimeTZField
+
+#: Each thread that connects gets a connection of its own. `connect_to` says where.
+database: Final = PostgresqlDatabase(None)
+
+_SESSION: Final = " ".join(
+    (
+        "-c synchronous_commit=on",  # an acknowledged commit is on disk, whatever the server's default (P9)
+        "-c timezone=UTC",
+        "-c statement_timeout=30s",
+        "-c idle_in_transaction_session_timeout=30s",  # a frozen process must not hold row locks for ever
+    )
+)
+
+
+def connect_to(url: str) -> None:
+    """Name the database of all models: a ``postgresql://`` address. Opens no connection.
+
+    A vanished server is noticed after about ten seconds of silence, and a standby is refused (P9).
+    """
+    database.init(
+        url,
+        options=_SESSION,
+        target_session_attrs="read-write",
+        connect_timeout=2,
+        application_name="jobplatform",
+        keepalives_idle=5,
+        keepalives_interval=2,
+        keepalives_count=3,
+        tcp_user_timeout=15_000,
+    )
+
+
+class JsonTextField(Field):
+    """A ``json`` column that Python sees as its text: stored as sent, and read without being parsed."""
+
+    field_type = "JSON"
+
+
+class Xid8Field(Field):
+    """The id of the transaction that wrote the row."""
+
+    field_type = "XID8"
+
+
+class Table(Model):
+    """The base that ties every model to the database."""
+
+    class Meta:
+        database = database
+
+
+class Job(Table):
+    """One request to run one actor with one payload, as it stands now."""
+
+    id = UUIDField(primary_key=True)
+    type = TextField()
+    status = TextField()
+    priority = TextField()
+    queue = TextField()
+    attempts = IntegerField()
+    retries = IntegerField()
+    crashes = IntegerField()
+    resends = IntegerField()
+    options = JsonTextField()
+    payload = JsonTextField()
+    result = JsonTextField(null=True)
+    error = JsonTextField(null=True)
+    progress = JsonTextField(null=True)
+    cancel_requested = BooleanField()
+    worker = BigIntegerField(null=True)
+    token = UUIDField(null=True)
+    run_at = DateTimeTZField(null=True)
+    dispatched_at = DateTimeTZField(null=True)
+    created_at = DateTimeTZField()
+    updated_at = DateTimeTZField()
+    started_at = DateTimeTZField(null=True)
+    finished_at = DateTimeTZField(null=True)
+
+    class Meta:
+        table_name = "jobs"
+
+
+class Transition(Table):
+    """One event in a job's life."""
+
+    id = BigAutoField()
+    job_id = UUIDField()
+    event = TextField()
+    from_status = TextField(null=True)
+    to_status = TextField()
+    attempt = IntegerField()
+    worker = BigIntegerField(null=True)
+    who = TextField(null=True)
+    at = DateTimeTZField()
+    token = UUIDField(null=True)
+    detail = JsonTextField(null=True)
+    xid = Xid8Field()
+
+    class Meta:
+        table_name = "transitions"
+
+
+class Worker(Table):
+    """One Dramatiq worker process."""
+
+    id = BigAutoField()
+    host = TextField()
+    pid = IntegerField()
+    version = TextField()
+    queues = ArrayField(TextField, index=False)
+    types = ArrayField(TextField, index=False)
+    threads = IntegerField()
+    started_at = DateTimeTZField()
+    last_seen_at = DateTimeTZField()
+    stopping_at = DateTimeTZField(null=True)
+    ended_at = DateTimeTZField(null=True)
+
+    class Meta:
+        table_name = "workers"
+
+
+class JobLog(Table):
+    """One line that a job logged."""
+
+    id = BigAutoField()
+    job_id = UUIDField()
+    attempt = IntegerField()
+    at = DateTimeTZField()
+    text = TextField()
+
+    class Meta:
+        table_name = "job_logs"
+
+
+class SchemaMigration(Table):
+    """One numbered migration that the database contains."""
+
+    version = IntegerField(primary_key=True)
+    applied_at = DateTimeTZField()
+
+    class Meta:
+        table_name = "schema_migrations"
+
+
+MODELS: Final[tuple[type[Any], ...]] = (Job, Transition, Worker, JobLog, SchemaMigration)
