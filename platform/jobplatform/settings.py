@@ -77,6 +77,9 @@ class Settings:
     smtp_url: str = _setting("SMTP_URL", "smtp://localhost:1025", _address("smtp", "smtps"))
     #: The sender of an e-mail that names none.
     email_from: str = _setting("EMAIL_FROM", "jobs@localhost", _text)
+    #: Where `up` catches mail while SMTP_URL is unset, and where it shows them.
+    mail_port: int = _setting("MAIL_PORT", 1025, _whole(1, 65_535))
+    mail_page_port: int = _setting("MAIL_PAGE_PORT", 8025, _whole(1, 65_535))
     #: The folder for the files that jobs make. API and workers must see the same one.
     output_dir: str = _setting("OUTPUT_DIR", "./output", _text)
     #: The modules that declare actors.

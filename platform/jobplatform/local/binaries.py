@@ -43,11 +43,6 @@ def valkey_server() -> Path:
     )
 
 
-def has_mail_catcher() -> bool:
-    """Whether maildump can be run."""
-    return importlib.util.find_spec("maildump_runner") is not None
-
-
 def _wheel(package: str) -> Path | None:
     # Found, never imported: the packages warn, and bring launchers whose servers outlive a killed parent.
     spec = importlib.util.find_spec(package)

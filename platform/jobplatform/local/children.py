@@ -1,13 +1,13 @@
 """A child process on a leash: it cannot outlive its parent, and its output is read to the end."""
 
 import os
-import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from signal import SIGKILL, SIGTERM, Signals
 from typing import Final
 
 from jobplatform.errors import PlatformError
@@ -35,7 +35,7 @@ class Child:
         on_line: Callable[[str], None],
         environment: Mapping[str, str] | None = None,
         folder: Path | None = None,
-        stop_signal: signal.Signals = signal.SIGTERM,
+        stop_signal: Signals = SIGTERM,
         grace_seconds: float = 10,
         user: int | None = None,
         keep_open: Sequence[int] = (),
@@ -49,45 +49,56 @@ class Child:
             keep_open: file descriptors that it inherits.
         """
         self.name = name
-        self.command = tuple(str(word) for word in command)
-        self.environment = environment
+        #: The last thing it said: mostly why it ended.
+        self.last_line = ""
+        self.grace_seconds = grace_seconds
+        self._command = tuple(str(word) for word in command)
         self._on_line = on_line
+        self._environment = environment
         self._folder = folder
         self._stop_signal = stop_signal
-        self._grace_seconds = grace_seconds
         self._user = user
         self._keep_open = tuple(keep_open)
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: threading.Thread | None = None
-        #: The last thing it said: mostly why it ended.
-        self.last_line = ""
 
     @property
     def pid(self) -> int:
         """Its process id, which is also that of its process group, while it runs and after it ended."""
-        if self._process is None:
-            raise ChildFailed(f"{self.name} was never started")
-        return self._process.pid
+        return self._started().pid
 
     @property
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
     @property
+    def gone(self) -> bool:
+        """Whether neither it nor anything of its process group is left."""
+        return not self.running and (self._process is None or not self._signal_group(0))
+
+    @property
     def exit_code(self) -> int | None:
         """None while it runs; negative: the signal that ended it."""
         return None if self._process is None else self._process.poll()
 
+    @property
+    def ending(self) -> str:
+        """How it ended, in words."""
+        code = self.exit_code
+        return f"killed by {Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
+
     def start(self) -> None:
+        """Start it, after killing what is left of an earlier start; does nothing while it runs."""
         if self.running:
             return
+        self.kill()
         identity = {} if self._user is None else {"user": self._user, "group": self._user, "extra_groups": ()}
         self._process = subprocess.Popen(  # noqa: S603 - the command is the caller's own
-            (*_LEASH, str(int(self._stop_signal)), str(os.getpid()), *self.command),
+            (*_LEASH, str(int(self._stop_signal)), str(os.getpid()), *self._command),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env=self.environment,
+            env=self._environment,
             cwd=self._folder,
             start_new_session=True,
             pass_fds=self._keep_open,
@@ -107,32 +118,46 @@ class Child:
             code = process.wait(seconds)
         except subprocess.TimeoutExpired:
             raise ChildFailed(f"{self.name} still runs after {seconds:g} s") from None
-        self._drain()
+        self._hear_the_rest()
         return code
+
+    def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
+        """Wait until it is ready for its work.
+
+        Raises:
+            ChildFailed: it ended, or is not ready after that time.
+        """
+        deadline = time.monotonic() + seconds
+        while not ready():
+            if not self.running:
+                self._hear_the_rest()
+                raise ChildFailed(f"{self.name} ended as it started: {self.last_line or 'it said nothing'}")
+            if time.monotonic() > deadline:
+                raise ChildFailed(f"{self.name} does not answer after {seconds:g} s")
+            time.sleep(0.02)
 
     def stop(self) -> None:
         """Ask it to stop, wait, kill what is left of its process group after the grace."""
         if self._process is None:
             return
-        deadline = time.monotonic() + self._grace_seconds
-        self.signal(self._stop_signal)
-        try:
-            self._process.wait(self._grace_seconds)
-        except subprocess.TimeoutExpired:
-            self.kill()
-        while self._group_alive() and time.monotonic() < deadline:
+        deadline = time.monotonic() + self.grace_seconds
+        self.stop_soon()
+        while not self.gone and time.monotonic() < deadline:
             time.sleep(0.02)
         self.kill()
 
+    def stop_soon(self) -> None:
+        """Ask it to stop, without waiting."""
+        self.signal(self._stop_signal)
+
     def kill(self) -> None:
         """Kill its whole process group and wait."""
-        if self._process is None:
-            return
-        self._signal_group(signal.SIGKILL)
-        self._process.wait()
-        self._drain()
+        if self._process is not None:
+            self._signal_group(SIGKILL)
+            self._process.wait()
+            self._hear_the_rest()
 
-    def signal(self, number: signal.Signals) -> None:
+    def signal(self, number: Signals) -> None:
         """Send a signal to the child alone, if it still runs."""
         if self.running:
             self._started().send_signal(number)
@@ -149,10 +174,7 @@ class Child:
             return False
         return True
 
-    def _group_alive(self) -> bool:
-        return self._signal_group(0)
-
-    def _drain(self) -> None:
+    def _hear_the_rest(self) -> None:
         # A grandchild in another session may hold the pipe for longer: its output is not worth waiting for.
         if self._reader is not None:
             self._reader.join(timeout=2)

@@ -32,6 +32,15 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
     return True
 
 
+def is_open(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether something listens there."""
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
 def claim(port: int, host: str, purpose: str, variable: str) -> None:
     """Make sure that the port can be listened on.
 

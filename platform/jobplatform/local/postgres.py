@@ -2,12 +2,11 @@
 
 import secrets
 import shutil
-import signal
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from signal import SIGINT
 from typing import Final
 from urllib.parse import quote
 
@@ -22,7 +21,7 @@ _READY_SECONDS: Final = 60
 _LOCALE: Final = "C" if sys.platform == "darwin" else "C.UTF-8"
 
 
-class Postgres:
+class Postgres(Child):
     """One server; ``start`` after ``stop`` gives the same port and data."""
 
     def __init__(
@@ -40,33 +39,22 @@ class Postgres:
             folder: where its data and password are kept.
             options: settings of postgresql.conf.
         """
-        self._folder = folder.absolute()
-        self._data = self._folder / "data"
+        self._home = folder.absolute()
+        self._data = self._home / "data"
         self._bin = postgres_bin()
         self._port = port
-        self._identity = unprivileged(self._folder, self._bin)
-        settings = [word for name, value in (options or {}).items() for word in ("-c", f"{name}={value}")]
-        self.child = Child(
+        self._identity = unprivileged(self._home, self._bin)
+        settings = (word for name, value in (options or {}).items() for word in ("-c", f"{name}={value}"))
+        address = ("-h", "127.0.0.1", "-p", str(port), "-k", "")
+        super().__init__(
             "postgres",
-            (
-                *self._identity.prefix,
-                *(self._bin / "postgres", "-D", self._data, "-h", "127.0.0.1", "-p", str(port), "-k", ""),
-                *settings,
-            ),
+            (*self._identity.prefix, self._bin / "postgres", "-D", self._data, *address, *settings),
             on_line=on_line,
             folder=Path("/"),
-            stop_signal=signal.SIGINT,  # "fast": ends the sessions; SIGTERM would wait for them
+            stop_signal=SIGINT,  # "fast": it ends the sessions; with SIGTERM it would wait for them
             user=self._identity.user,
             keep_open=keep_open,
         )
-
-    @property
-    def pid(self) -> int:
-        return self.child.pid
-
-    @property
-    def running(self) -> bool:
-        return self.child.running
 
     def url(self, database: str = "postgres") -> str:
         return f"postgresql://{_USER}:{quote(self._password())}@127.0.0.1:{self._port}/{database}"
@@ -79,15 +67,9 @@ class Postgres:
         """
         if not (self._data / "PG_VERSION").is_file():
             self._make_data()
-        hand_over(self._folder, self._identity)
-        self.child.start()
-        self._await_answer()
-
-    def stop(self) -> None:
-        self.child.stop()
-
-    def kill(self) -> None:
-        self.child.kill()
+        hand_over(self._home, self._identity)
+        super().start()
+        self.wait_until(self._answers, _READY_SECONDS)
 
     def create_database(self, name: str) -> None:
         """Create a database, if it is not there."""
@@ -98,25 +80,16 @@ class Postgres:
                 if cursor.fetchone() is None:
                     cursor.execute(f'CREATE DATABASE "{name}"')
 
-    def _password(self) -> str:
-        # Whoever else uses this machine can reach a loopback port: hence a password at all.
-        file = self._folder / "password"
-        if not file.exists():
-            self._folder.mkdir(parents=True, exist_ok=True)
-            file.touch(mode=0o600)
-            file.write_text(secrets.token_urlsafe(12))
-        return file.read_text()
-
     def _make_data(self) -> None:
         self._password()
         # Made beside its place and renamed into it: an interrupted initdb leaves nothing that looks like data.
-        new = self._folder / "data.new"
+        new = self._home / "data.new"
         shutil.rmtree(new, ignore_errors=True)
-        hand_over(self._folder, self._identity)
-        words = ("-D", new, "-U", _USER, "-A", "scram-sha-256", f"--pwfile={self._folder / 'password'}")
+        hand_over(self._home, self._identity)
+        words = ("-D", new, "-U", _USER, "-A", "scram-sha-256", f"--pwfile={self._home / 'password'}")
         initdb = Child(
             "initdb",
-            (*self._identity.prefix, self._bin / "initdb", *words, "-E", "UTF8", f"--locale={_LOCALE}", "--no-sync"),
+            (*self._identity.prefix, self._bin / "initdb", *words, "-E", "UTF8", f"--locale={_LOCALE}"),
             on_line=lambda _: None,
             folder=Path("/"),
             user=self._identity.user,
@@ -126,15 +99,21 @@ class Postgres:
             raise ChildFailed(f"initdb could not make {new}: {initdb.last_line}")
         new.rename(self._data)
 
-    def _await_answer(self) -> None:
-        deadline = time.monotonic() + _READY_SECONDS
-        while True:
-            try:
-                psycopg2.connect(self.url(), connect_timeout=2).close()
-                return
-            except psycopg2.OperationalError as error:
-                if not self.running:
-                    raise ChildFailed(f"Postgres ended as it started: {self.child.last_line}") from None
-                if time.monotonic() > deadline:
-                    raise ChildFailed(f"Postgres does not answer on port {self._port}: {error}") from None
-                time.sleep(0.02)
+    def _password(self) -> str:
+        # Whoever else uses this machine can reach a loopback port: hence a password at all.
+        file = self._home / "password"
+        if not file.exists():
+            self._home.mkdir(parents=True, exist_ok=True)
+            file.touch(mode=0o600)
+            file.write_text(secrets.token_urlsafe(12))
+        return file.read_text()
+
+    def _answers(self) -> bool:
+        try:
+            # Its own word first, as pg_ctl reads it: a connection that comes too early is a FATAL line in the log.
+            if (self._data / "postmaster.pid").read_text().splitlines()[7].strip() != "ready":
+                return False
+            psycopg2.connect(self.url(), connect_timeout=2).close()
+        except (OSError, IndexError, psycopg2.OperationalError):
+            return False
+        return True

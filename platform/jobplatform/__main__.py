@@ -1,0 +1,66 @@
+"""The command line: ``python -m jobplatform COMMAND``."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from jobplatform.errors import PlatformError
+from jobplatform.settings import settings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit code: 0, 1 with one line on stderr, or 2 for a wrong command line."""
+    parser = argparse.ArgumentParser(prog="python -m jobplatform", description=__doc__)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, (command, purpose) in _COMMANDS.items():
+        commands.add_parser(name, help=purpose, description=purpose).set_defaults(command=command)
+    chosen: Callable[[], int] = parser.parse_args(arguments).command
+    try:
+        return chosen()
+    except PlatformError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _migrate() -> int:
+    from jobplatform.migrate import migrate
+
+    if not (url := settings().database_url):
+        raise PlatformError("DATABASE_URL is not set: which database shall be migrated?")
+    applied = migrate(url)
+    print(f"Applied: {', '.join(map(str, applied))}." if applied else "The schema is up to date.")
+    return 0
+
+
+def _keeper() -> int:
+    from jobplatform.keeper import main as keep
+
+    return keep()
+
+
+def _up() -> int:
+    from jobplatform.local.log import Log
+    from jobplatform.local.stack import up
+
+    up(settings(), Log(sys.stdout))
+    return 0
+
+
+def _demo() -> int:
+    from jobplatform.demo import demo
+
+    return demo(settings())
+
+
+_COMMANDS: Final[dict[str, tuple[Callable[[], int], str]]] = {
+    "migrate": (_migrate, "bring the database of DATABASE_URL up to the schema of this version"),
+    "keeper": (_keeper, "run a keeper alone: it releases due jobs and sends lost hints again"),
+    "up": (_up, "run the whole platform on this machine, until Ctrl-C"),
+    "demo": (_demo, "submit the seed jobs and show their lives as they happen"),
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

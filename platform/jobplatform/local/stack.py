@@ -1,0 +1,168 @@
+"""The whole platform on this machine, from Postgres up to the worker: what ``python -m jobplatform up`` runs."""
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from signal import SIGHUP, SIGINT, SIGTERM, signal
+from typing import Any, Final
+
+from jobplatform.local.calls import base_url, call
+from jobplatform.local.children import Child
+from jobplatform.local.folder import LocalFolder
+from jobplatform.local.log import Log
+from jobplatform.local.mail import MailCatcher
+from jobplatform.local.ports import claim
+from jobplatform.local.postgres import Postgres
+from jobplatform.local.supervisor import Interrupted, Supervisor
+from jobplatform.local.valkey import Valkey
+from jobplatform.migrate import migrate
+from jobplatform.settings import Settings
+
+_READY_SECONDS: Final = 60
+_POSTGRES_OPTIONS: Final = {"log_line_prefix": "", "log_checkpoints": "off", "max_connections": "200"}
+_POSTGRES_FIRST_PORT: Final = 15_432
+_VALKEY_FIRST_PORT: Final = 16_379
+_WORKER: Final = ("dramatiq", "jobplatform.worker", "--processes", "2", "--threads", "32")
+#: gunicorn gives requests ten seconds; running jobs get a little longer before their worker is killed.
+_API_GRACE_SECONDS: Final = 13.0
+_WORKER_GRACE_SECONDS: Final = 20.0
+_EXAMPLE: Final = '{"type": "CSV_EXPORT", "payload": {"data": [{"id": 1, "name": "Ada"}, {"id": 2, "name": "Grace"}]}}'
+
+
+def up(settings: Settings, log: Log) -> None:
+    """Run the platform until SIGINT, SIGTERM or SIGHUP; leaves nothing behind.
+
+    What DATABASE_URL, REDIS_URL and SMTP_URL name is used instead of servers of its own.
+
+    Raises:
+        PlatformError: it cannot start.
+    """
+    say = log.of("up")
+    supervisor = Supervisor(say)
+    for number in (SIGINT, SIGTERM, SIGHUP):  # only noted: make passes a Ctrl-C on, so it may come twice
+        signal(number, lambda *_: supervisor.ask_to_stop())
+    folder = LocalFolder(Path(".local"))
+    folder.hold(say)
+    try:
+        _Stack(settings, log, folder, supervisor).start()
+        supervisor.watch()
+    except Interrupted:
+        pass
+    finally:
+        say("stopping")
+        supervisor.stop()
+        folder.release()
+    say("stopped; the data stays in .local/")
+
+
+class _Stack:
+    """One start of everything."""
+
+    def __init__(self, settings: Settings, log: Log, folder: LocalFolder, supervisor: Supervisor) -> None:
+        self._settings = settings
+        self._log = log
+        self._folder = folder
+        self._supervisor = supervisor
+        self._api_url = base_url(settings.host, settings.port)
+        self._addresses: dict[str, str] = {"api": self._api_url}
+
+    def start(self) -> None:
+        self._probe_ports()
+        environment = {
+            **os.environ,
+            "PYTHONUNBUFFERED": "1",
+            "DATABASE_URL": self._database_url(),
+            "REDIS_URL": self._redis_url(),
+            "SMTP_URL": self._smtp_url(),
+        }
+        migrate(environment["DATABASE_URL"])
+        api = self._program("api", ("gunicorn", *_gunicorn_config()), environment, _API_GRACE_SECONDS)
+        self._supervisor.start(api)
+        self._supervisor.start(self._program("worker", _WORKER, environment, _WORKER_GRACE_SECONDS))
+        api.wait_until(self._ready, _READY_SECONDS)
+        if self._supervisor.stopping:
+            raise Interrupted
+        self._folder.announce(self._addresses)
+        self._log.plain(_welcome(self._addresses, self._settings.output_dir))
+
+    @property
+    def _catches_mail(self) -> bool:
+        return self._settings.smtp_url == Settings.smtp_url and MailCatcher.installed()
+
+    def _probe_ports(self) -> None:
+        chosen = self._settings
+        claim(chosen.port, chosen.host, "the API", "PORT")
+        if self._catches_mail:
+            claim(chosen.mail_port, "127.0.0.1", "the mail catcher", "MAIL_PORT")
+            claim(chosen.mail_page_port, "127.0.0.1", "the mail page", "MAIL_PAGE_PORT")
+
+    def _database_url(self) -> str:
+        if self._settings.database_url:
+            return self._settings.database_url
+        server = Postgres(
+            self._folder.path / "postgres",
+            self._folder.port("postgres", _POSTGRES_FIRST_PORT),
+            on_line=self._log.of("postgres"),
+            options=_POSTGRES_OPTIONS,
+            keep_open=(self._folder.children_lock,),
+        )
+        self._supervisor.start(server)
+        server.create_database("jobplatform")
+        self._addresses["database"] = server.url("jobplatform")
+        return self._addresses["database"]
+
+    def _redis_url(self) -> str:
+        if self._settings.redis_url:
+            return self._settings.redis_url
+        server = Valkey(
+            self._folder.path / "valkey",
+            self._folder.port("valkey", _VALKEY_FIRST_PORT),
+            on_line=self._log.of("valkey"),
+            keep_open=(self._folder.children_lock,),
+        )
+        self._supervisor.start(server)
+        self._addresses["redis"] = server.url
+        return server.url
+
+    def _smtp_url(self) -> str:
+        if not self._catches_mail:
+            return self._settings.smtp_url
+        self._supervisor.start(
+            MailCatcher(
+                self._settings.mail_port,
+                self._settings.mail_page_port,
+                on_line=self._log.of("mail"),
+                keep_open=(self._folder.children_lock,),
+            )
+        )
+        self._addresses["mail"] = f"http://127.0.0.1:{self._settings.mail_page_port}"
+        return f"smtp://127.0.0.1:{self._settings.mail_port}"
+
+    def _program(self, name: str, words: tuple[str, ...], environment: dict[str, str], grace_seconds: float) -> Child:
+        return Child(
+            name,
+            (sys.executable, "-m", *words),
+            on_line=self._log.of(name),
+            environment=environment,
+            grace_seconds=grace_seconds,
+            keep_open=(self._folder.children_lock,),
+        )
+
+    def _ready(self) -> bool:
+        answer = None if self._supervisor.stopping else call("GET", f"{self._api_url}/ready")
+        return self._supervisor.stopping or (answer is not None and answer.status == 200)
+
+
+def _gunicorn_config() -> tuple[str, ...]:
+    """Where gunicorn finds its file, if not in the working folder: in the checkout that this module is from."""
+    file = Path(__file__).parents[3] / "gunicorn.conf.py"
+    return () if Path("gunicorn.conf.py").is_file() else ("--config", str(file))
+
+
+def _welcome(addresses: dict[str, Any], output_dir: str) -> str:
+    labels = {"api": "API", "mail": "Mail page", "database": "Database", "redis": "Redis"}
+    told = [f"  {label:<10} {addresses[name]}" for name, label in labels.items() if name in addresses]
+    curl = f"curl -s {addresses['api']}/jobs -H 'Content-Type: application/json' -d {shlex.quote(_EXAMPLE)}"
+    files = f"  {'Files':<10} {output_dir}"
+    return "\n".join(("", "The platform is open for business.", "", *told, files, "", curl, ""))
