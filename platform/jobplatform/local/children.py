@@ -74,7 +74,7 @@ class Child:
     @property
     def gone(self) -> bool:
         """Whether neither it nor anything of its process group is left."""
-        return not self.running and (self._process is None or not self._signal_group(0))
+        return not self.running and (self._process is None or not (self._signal_group(0) and _any_alive(self.pid)))
 
     @property
     def exit_code(self) -> int | None:
@@ -186,3 +186,17 @@ class Child:
                 text = line.decode(errors="replace").rstrip()
                 self.last_line = text or self.last_line
                 self._on_line(text)
+
+
+def _any_alive(group: int) -> bool:
+    """Whether a process group has more than dead members: not every init is quick to bury orphans."""
+    if not Path("/proc/self/stat").exists():
+        return True
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, its_group = file.read_text().rpartition(")")[2].split()[:3]
+        except OSError:  # ended meanwhile
+            continue
+        if int(its_group) == group and state not in "ZX":
+            return True
+    return False
