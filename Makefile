@@ -5,14 +5,13 @@ SHELL := /bin/sh
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # What the tests need from Debian.
-TEST_PACKAGES := curl
+TEST_PACKAGES := curl wget
 
 FIND_PYTHON = for python in python3 python3.13 python3.12 python3.11; do \
 	if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then break; fi; python=; done; \
 	if [ -z "$$python" ]; then echo 'No Python 3.11 or newer was found: install one as python3.' >&2; exit 1; fi
 UV = $(shell command -v uv || echo .venv/bin/uv)
-LOCK = $(UV) pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
-	--generate-hashes --no-header --no-annotate -q -o requirements.lock
+LOCK = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q
 
 .PHONY: help
 help: ## show this help
@@ -51,8 +50,10 @@ test-deps: ## install what the tests need from Debian (as root)
 	DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(TEST_PACKAGES); }
 
 .PHONY: lock
-lock: ## pin all dependencies anew in requirements.lock (needs uv)
-	$(LOCK)
+lock: ## pin all dependencies anew in the lock files, the image's two included (needs uv)
+	$(LOCK) pyproject.toml --all-extras --group dev -o requirements.lock
+	$(LOCK) pyproject.toml -c requirements.lock -o requirements.runtime.lock
+	echo hatchling | $(LOCK) - -c requirements.lock -o requirements.build.lock
 
 .PHONY: clean
 clean: ## remove .venv and all caches; the data in .local/ stays
