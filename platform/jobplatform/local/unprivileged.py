@@ -1,6 +1,7 @@
-"""How root starts a program that refuses to run as root: Postgres."""
+"""How Postgres is started by a user that it refuses: root, or one without a name."""
 
 import os
+import pwd
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -14,8 +15,8 @@ _NOBODY: Final = 65_534
 _NAMESPACE: Final = ("unshare", "--user", f"--map-user={_NOBODY}", f"--map-group={_NOBODY}")
 
 
-class FolderOutOfReach(PlatformError):
-    """The unprivileged user cannot enter a folder that Postgres needs."""
+class NobodyToRunAs(PlatformError):
+    """Postgres does not run as this user, and there is no other for it."""
 
 
 @dataclass(frozen=True)
@@ -32,16 +33,21 @@ def unprivileged(*folders: Path) -> Identity:
     """Whom Postgres runs as, and owns its data as; the folders are those that it must enter.
 
     Raises:
-        FolderOutOfReach: one line that says which folder, and what to do.
+        NobodyToRunAs: one line that says why, and what to do.
     """
-    if os.getuid() != 0:
+    if os.getuid() != 0 and _has_name(os.getuid()):
         return Identity()
     if _namespaces_allowed():
-        return Identity(prefix=_NAMESPACE)  # on the disk it is still root: no folder changes hands
+        return Identity(prefix=_NAMESPACE)  # on the disk it is still who we are: no folder changes hands
+    if os.getuid() != 0:
+        raise NobodyToRunAs(
+            f"Postgres does not run as user {os.getuid()}, who has no name on this machine: "
+            "run as another user, or set DATABASE_URL."
+        )
     for folder in folders:
         for parent in (folder, *folder.parents):
             if parent.exists() and not parent.stat().st_mode & 0o001 and parent.stat().st_uid != _NOBODY:
-                raise FolderOutOfReach(
+                raise NobodyToRunAs(
                     f"Postgres does not run as root, and user {_NOBODY} cannot enter {parent}: "
                     "run as another user, move the checkout, or set DATABASE_URL."
                 )
@@ -55,6 +61,14 @@ def hand_over(folder: Path, identity: Identity) -> None:
         return
     for path in (folder, *folder.rglob("*")):
         os.chown(path, owner, owner, follow_symlinks=False)
+
+
+def _has_name(uid: int) -> bool:
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True
 
 
 @cache
