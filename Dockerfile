@@ -25,6 +25,7 @@ RUN groupadd --gid 1000 app \
     && useradd --uid 1000 --gid app --home-dir /app --no-create-home --shell /usr/sbin/nologin app \
     && install --directory --owner app --group app /app/output
 COPY deploy/entrypoint.sh /usr/local/bin/entrypoint
+COPY deploy/worker-health.py /usr/local/bin/worker-health
 COPY --from=builder /opt/venv /opt/venv
 
 # The code is in the virtual environment. No sources here: Python would take them before the installed ones.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from jobplatform import lifeline
 from jobplatform.settings import Settings
 from tests.services.compose import Service, read_compose
 from tests.services.dockerfile import Ignored, read_dockerfile
@@ -125,14 +126,14 @@ def test_what_must_survive_is_in_volumes() -> None:
 
 
 def test_api_and_worker_give_up_before_they_are_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    waits = re.search(r"--worker-shutdown-timeout (\d+)000\b", " ".join(SERVICES["worker"].command or []))
+    jobs = re.search(r"--worker-shutdown-timeout (\d+)000\b", " ".join(SERVICES["worker"].command or []))
     monkeypatch.setenv("DATABASE_URL", "postgresql://db/jobs")
     monkeypatch.setenv("REDIS_URL", "redis://redis")
-    graceful_timeout = runpy.run_path(str(ROOT / "gunicorn.conf.py"))["graceful_timeout"]
+    requests = runpy.run_path(str(ROOT / "gunicorn.conf.py"))["graceful_timeout"]
 
-    assert waits is not None
-    assert int(waits[1]) + 5 <= _seconds(SERVICES["worker"])
-    assert graceful_timeout + 5 <= _seconds(SERVICES["api"])
+    assert jobs is not None
+    assert int(jobs[1]) + lifeline._LAST_WRITES + 5 <= _seconds(SERVICES["worker"])
+    assert requests + 5 <= _seconds(SERVICES["api"])
 
 
 def _seconds(service: Service) -> int:
