@@ -125,7 +125,7 @@ CREATE TABLE job_logs (
 
 CREATE INDEX job_logs_of_job ON job_logs (job_id, id);
 
--- The migrations that this schema already contains.
+-- The migrations that a database contains: this file has them all.
 CREATE TABLE schema_migrations (
     version    integer     PRIMARY KEY,
     applied_at timestamptz NOT NULL DEFAULT now()

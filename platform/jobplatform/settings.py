@@ -73,7 +73,7 @@ class Settings:
     #: Where the API listens.
     host: str = _setting("HOST", "127.0.0.1", _text)
     port: int = _setting("PORT", 3000, _whole(1, 65_535))
-    #: Through which server EMAIL_SEND sends: smtp:// (STARTTLS when offered) or smtps://, with user:password@ if need be.
+    #: The server that EMAIL_SEND sends through: smtp:// (STARTTLS when offered) or smtps://, with user:password@.
     smtp_url: str = _setting("SMTP_URL", "smtp://localhost:1025", _address("smtp", "smtps"))
     #: The sender of an e-mail that names none.
     email_from: str = _setting("EMAIL_FROM", "jobs@localhost", _text)

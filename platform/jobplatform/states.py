@@ -79,8 +79,7 @@ TRANSITIONS: Final = MappingProxyType(
         Event.FENCED: frozenset((status, status) for status in Status),
         Event.CANCEL_REQUESTED: frozenset({(Status.RUNNING, Status.RUNNING)}),
         Event.CANCELLED: frozenset(
-            (status, Status.CANCELLED)
-            for status in (Status.SCHEDULED, Status.QUEUED, Status.RETRYING, Status.RUNNING)
+            (status, Status.CANCELLED) for status in (Status.SCHEDULED, Status.QUEUED, Status.RETRYING, Status.RUNNING)
         ),
         Event.RESUBMITTED: frozenset({(Status.FAILED, Status.QUEUED), (Status.CANCELLED, Status.QUEUED)}),
     }

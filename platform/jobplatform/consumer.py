@@ -1,0 +1,191 @@
+"""Takes hints out of one Redis queue: wakes at once, acknowledges lazily, and sets aside what it cannot read."""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+import redis
+from dramatiq.broker import Consumer, MessageProxy
+from dramatiq.errors import ConnectionClosed, DecodeError
+
+from jobplatform.hints import NAMESPACE, bodies_key, queue_key
+from jobplatform.message import JobMessage
+
+if TYPE_CHECKING:
+    from jobplatform.broker import JobBroker
+
+log: Final = logging.getLogger(__name__)
+
+#: Dramatiq's maintenance delivers again what a broker holds that gave no sign of life for a minute. Seconds.
+_SIGN_OF_LIFE: Final = 15.0
+
+# As Dramatiq's own fetch, but the ids come with the bodies, and what is done leaves in the same step.
+_FETCH: Final = """
+local list, bodies, acks, alive = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+redis.call('zadd', alive, ARGV[1], ARGV[2])
+for place = 4, #ARGV do
+    redis.call('srem', acks, ARGV[place])
+    redis.call('hdel', bodies, ARGV[place])
+end
+local room = tonumber(ARGV[3])
+local ids = room > 0 and redis.call('lpop', list, room)
+if not ids then return {} end
+redis.call('sadd', acks, unpack(ids))
+return {ids, redis.call('hmget', bodies, unpack(ids))}
+"""
+
+#: Lua's stack bounds what one `unpack` takes.
+_MOST: Final = 2_000
+
+
+class Holding:
+    """The deliveries of one queue that this process has taken and not yet acknowledged. It outlives its consumers."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self.held: set[str] = set()
+        self.done: list[str] = []
+
+    @property
+    def open(self) -> int:
+        return len(self.held) - len(self.done)
+
+
+class JobConsumer(Consumer):
+    """Dramatiq's consumer thread iterates over it, while its worker threads acknowledge.
+
+    An acknowledgement waits for the next fetch and travels with it. If the process dies first, the hint is delivered
+    again, and its claim is refused (R2).
+    """
+
+    def __init__(self, broker: "JobBroker", queue: str, prefetch: int, timeout: int) -> None:
+        self._broker = broker
+        self._client = broker.client
+        self._script = self._client.register_script(_FETCH)
+        self._queue = queue
+        self._prefetch = min(prefetch, _MOST)
+        self._timeout = timeout / 1000
+        self._acks = f"{NAMESPACE}:__acks__.{broker.broker_id}.{queue}"
+        self._holding = broker.holding(queue)
+        self._fetched: deque[tuple[bytes, bytes | None]] = deque()
+        try:
+            self._take_back()
+        except redis.RedisError as error:
+            raise ConnectionClosed(error) from None
+
+    def __next__(self) -> MessageProxy | None:
+        try:
+            while True:
+                while self._fetched:
+                    if (message := self._read(*self._fetched.popleft())) is not None:
+                        return message
+                if not self._has_room():
+                    self._show_life()
+                    if not self._wait_for_room():
+                        return None
+                elif not self._fetch() and not self._wait_for_hint():
+                    return None
+        except redis.RedisError as error:  # a time-out too, which redis-py does not count as a lost connection
+            self._broker.high_first.fetched(self._queue, more=False)
+            raise ConnectionClosed(error) from None
+
+    def ack(self, message: MessageProxy) -> None:
+        with self._holding.changed:
+            self._holding.done.append(message.options["redis_message_id"])
+            self._holding.changed.notify()
+
+    #: A job that failed is on record in its row: there are no dead letters.
+    nack = ack
+
+    def requeue(self, messages: Iterable[MessageProxy]) -> None:
+        ids = [message.options["redis_message_id"] for message in messages]
+        try:
+            if ids:
+                self._broker.do_requeue(self._queue, *ids)
+        except redis.RedisError as error:
+            log.warning("%d hints stay behind, the keeper will send them again: %s", len(ids), error)
+
+    def close(self) -> None:
+        with suppress(redis.RedisError):  # what was not acknowledged is delivered again, and refused
+            self._run_script(room=0)
+        self._broker.high_first.fetched(self._queue, more=False)
+
+    def _take_back(self) -> None:
+        """Return to the queue what was taken from it and never arrived here: the answer of a fetch was lost."""
+        taken = {_text(member) for member in self._client.smembers(self._acks)}
+        with self._holding.changed:
+            lost = taken - self._holding.held
+        if lost:
+            self._broker.do_requeue(self._queue, *lost)
+
+    def _has_room(self) -> bool:
+        """Whether a good part of the prefetch is free: fetching for less would cost a round trip a job."""
+        return self._prefetch - self._holding.open >= max(1, self._prefetch // 4)
+
+    def _fetch(self) -> bool:
+        room = self._prefetch - self._holding.open
+        ids, bodies = self._run_script(room)
+        with self._holding.changed:
+            self._holding.held.update(i.decode() for i in ids)
+        self._fetched.extend(zip(ids, bodies, strict=True))
+        self._broker.high_first.fetched(self._queue, more=len(ids) == room)
+        return bool(ids)
+
+    def _run_script(self, room: int) -> tuple[list[bytes], list[bytes | None]]:
+        with self._holding.changed:
+            done = self._holding.done[:_MOST]
+        answer = self._script(
+            keys=[queue_key(self._queue), bodies_key(self._queue), self._acks, f"{NAMESPACE}:__heartbeats__"],
+            args=[int(time.time() * 1000), self._broker.broker_id, room, *done],
+        )
+        self._alive_at = time.monotonic()
+        with self._holding.changed:
+            del self._holding.done[: len(done)]
+            self._holding.held.difference_update(done)
+        return answer or ([], [])
+
+    def _wait_for_room(self) -> bool:
+        with self._holding.changed:
+            return self._holding.changed.wait_for(self._has_room, self._timeout)
+
+    def _wait_for_hint(self) -> bool:
+        """Wait at the empty list: its head is moved to its head, so it stays as it is, and this wakes at once."""
+        key = queue_key(self._queue)
+        return self._client.blmove(key, key, self._timeout, "LEFT", "LEFT")  # type: ignore[arg-type]  # fractions are fine is not None
+
+    def _show_life(self) -> None:
+        if time.monotonic() - self._alive_at > _SIGN_OF_LIFE:
+            self._run_script(room=0)
+            self._take_back()
+
+    def _read(self, delivery: bytes, body: bytes | None) -> MessageProxy | None:
+        delivery_id = delivery.decode()
+        if body is None:  # delivered twice, and acknowledged meanwhile
+            self._done(delivery_id)
+            return None
+        try:
+            message = JobMessage.decode(body)
+        except DecodeError as error:
+            log.error("Message %s of queue %s cannot be read, and is set aside: %s", delivery_id, self._queue, error)
+            self._broker.do_nack(self._queue, delivery_id)
+            self._done(delivery_id)
+            return None
+        message.options["redis_message_id"] = delivery_id
+        if message.actor_name not in self._broker.actors:
+            # Whoever knows the type gets a hint of its own from the keeper: the row is still queued (P14).
+            log.warning("Job %s is of a type unknown here: %s", message.message_id, message.actor_name)
+            self._done(delivery_id)
+            return None
+        return MessageProxy(message)
+
+    def _done(self, delivery_id: str) -> None:
+        with self._holding.changed:
+            self._holding.done.append(delivery_id)
+
+
+def _text(value: bytes | str) -> str:
+    return value if isinstance(value, str) else value.decode()

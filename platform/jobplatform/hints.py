@@ -1,0 +1,87 @@
+"""Hints on their way through Redis: how a job's hint becomes a message there, and back.
+
+A hint is a Dramatiq message without arguments, in Dramatiq's own keys: ``<namespace>:<queue>`` lists the ids of its
+messages, ``<namespace>:<queue>.msgs`` maps them to their bodies.
+"""
+
+import logging
+import secrets
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+import redis
+
+from jobplatform.journal import Hint
+
+log: Final = logging.getLogger(__name__)
+
+NAMESPACE: Final = "dramatiq"
+
+#: After a failure nothing is sent for so many seconds: the keeper sends again what was not sent (P26).
+_PAUSE: Final = 1.0
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def queue_key(queue: str) -> str:
+    """The Redis list that a queue's message ids wait in."""
+    return f"{NAMESPACE}:{queue}"
+
+
+def bodies_key(queue: str) -> str:
+    """The Redis hash that holds the bodies of a queue's messages."""
+    return f"{NAMESPACE}:{queue}.msgs"
+
+
+def actor_name(type: str, queue: str) -> str:  # noqa: A002
+    """The Dramatiq actor that runs a type's jobs from a queue: the high queue has a twin of its own."""
+    return type if queue == "default" else f"{type}.{queue}"
+
+
+def message_of(hint: Hint) -> tuple[str, bytes]:
+    """A hint as a message: the id of this delivery, and the body."""
+    delivery = secrets.token_hex(12)
+    body = {
+        "queue_name": hint.queue,
+        "actor_name": actor_name(hint.type, hint.queue),
+        "args": (),
+        "kwargs": {},
+        "options": {"redis_message_id": delivery, "dispatched_at": hint.stamp},
+        "message_id": hint.job_id,
+        "message_timestamp": hint.stamp // 1000,
+    }
+    return delivery, _encode(body)
+
+
+class HintSender:
+    """Sends hints, in one round trip for any number. What cannot be sent is dropped: the row remembers."""
+
+    def __init__(self, client: "redis.Redis") -> None:
+        self._client = client
+        self._resume_at = 0.0
+
+    def send(self, hints: Sequence[Hint]) -> bool:
+        """Append the hints to their queues, in the given order. Whether that is known to have been done."""
+        if time.monotonic() < self._resume_at:
+            return False
+        try:
+            with self._client.pipeline(transaction=True) as pipeline:
+                for queue, messages in _by_queue(hints):
+                    pipeline.hset(bodies_key(queue), mapping=dict(messages))
+                    pipeline.rpush(queue_key(queue), *(delivery for delivery, _ in messages))
+                pipeline.execute()
+        except redis.RedisError as error:
+            self._resume_at = time.monotonic() + _PAUSE
+            log.warning("Redis takes no hints, the keeper will send them again: %s", error)
+            return False
+        return True
+
+
+def _by_queue(hints: Iterable[Hint]) -> Iterable[tuple[str, list[tuple[str, bytes]]]]:
+    queues: dict[str, list[tuple[str, bytes]]] = defaultdict(list)
+    for hint in hints:
+        queues[hint.queue].append(message_of(hint))
+    return queues.items()

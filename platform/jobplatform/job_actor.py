@@ -1,0 +1,183 @@
+"""Actors: typed functions that do one type of job, and the decorator that makes them."""
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final, Generic, NoReturn, ParamSpec, TypeVar
+
+import dramatiq
+from dramatiq.broker import Broker
+
+from jobplatform.attempt import held_attempt
+from jobplatform.errors import PlatformError, Unsupported
+from jobplatform.high_first import DEFAULT, HIGH
+from jobplatform.hints import actor_name
+from jobplatform.job_id import new_job_id
+from jobplatform.message import JobMessage
+from jobplatform.signature import Signature
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+#: The queues, each with the priority that Dramatiq gives to what it has fetched of them.
+PRIORITIES: Final = {"default": DEFAULT, "high": HIGH}
+
+#: The options that one job may have of its own. All of them can be told in JSON.
+JOB_OPTIONS: Final = frozenset(
+    {
+        "max_retries",
+        "min_backoff",
+        "max_backoff",
+        "time_limit",
+        "max_age",
+        "notify_shutdown",
+        "on_success",
+        "on_failure",
+        "on_retry_exhausted",
+    }
+)
+
+_TYPE: Final = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
+
+
+class InvalidActor(PlatformError):
+    """This function cannot be an actor."""
+
+
+class JobActor(dramatiq.Actor[P, R], Generic[P, R]):
+    """One type of job on one queue. The public one serves `default`, and knows its twin on `high`."""
+
+    def __init__(self, fn: Callable[P, R], *, type: str, queue_name: str, broker: Broker, options: dict[str, Any]):  # noqa: A002
+        self.type = type
+        self.signature = Signature(type, fn)
+        self.twins: dict[str, JobActor[P, R]] = {queue_name: self}
+        super().__init__(
+            fn,
+            broker=broker,
+            actor_name=actor_name(type, queue_name),
+            queue_name=queue_name,
+            priority=PRIORITIES[queue_name],
+            options=options,
+        )
+
+    @property
+    def description(self) -> str:
+        """The first line of the function's docstring."""
+        return (inspect.getdoc(self.fn) or "").partition("\n")[0]
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the function: as the calling thread's attempt, or, where it holds none, as what it is."""
+        attempt = held_attempt()
+        if attempt is None or not attempt.begin():
+            return self.fn(*args, **kwargs)
+        attempt.result = self.fn(*args, **kwargs)
+        # Dramatiq's worker warns of values that it cannot keep. The broker hands this one to the middleware itself.
+        return None  # type: ignore[return-value]
+
+    def message_with_options(
+        self,
+        *,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        priority: str | None = None,
+        **options: Any,
+    ) -> JobMessage:
+        """Build a message for a new job. ``priority`` names the queue; the other options are Dramatiq's.
+
+        Raises:
+            InvalidPayload: the arguments do not fit the signature.
+            Unsupported: an option that the platform does not offer.
+        """
+        payload = self.signature.encode(args, kwargs or {})
+        return self.message_from_json(payload, priority=priority or self.queue_name, options=_as_json(options))
+
+    def message_from_json(
+        self,
+        payload: str,
+        *,
+        priority: str = "default",
+        run_at: datetime | None = None,
+        who: str | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> JobMessage:
+        """Build a message for a new job from a payload that `signature` has checked.
+
+        Raises:
+            Unsupported: an unknown priority or option.
+        """
+        if priority not in PRIORITIES:
+            raise Unsupported(f"The priority must be one of {', '.join(PRIORITIES)}, not {priority!r}.")
+        if unknown := (options or {}).keys() - JOB_OPTIONS:
+            raise Unsupported(f"A job cannot have the option {', '.join(sorted(unknown))}.")
+        return JobMessage(
+            queue_name=priority,
+            actor_name=actor_name(self.type, priority),
+            args=(),
+            kwargs={},
+            options=options or {},
+            message_id=new_job_id(),
+            payload=payload,
+            run_at=run_at,
+            who=who,
+        )
+
+    def send_with_options(
+        self,
+        *,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        delay: timedelta | int | None = None,
+        **options: Any,
+    ) -> JobMessage:
+        """Accept a job: on record, and sent, when this returns. Its id is the message's ``message_id``.
+
+        ``delay`` is milliseconds or a timedelta. ``priority`` is ``high`` or ``default``.
+
+        Raises:
+            InvalidPayload: the arguments do not fit the signature.
+            DatabaseUnavailable: it is not known whether the job was accepted.
+        """
+        if isinstance(delay, timedelta):
+            delay = int(delay.total_seconds() * 1000)
+        message = self.message_with_options(args=args, kwargs=kwargs, **options)
+        self.broker.enqueue(message, delay=delay)
+        return message
+
+
+def make_actor(broker: Broker, type: str, function: Callable[P, R], options: dict[str, Any]) -> JobActor[P, R]:  # noqa: A002
+    """Declare a function as an actor on both queues.
+
+    Raises:
+        InvalidActor: the name, the function or an option is unfit.
+    """
+    if not isinstance(type, str) or not _TYPE.fullmatch(type):
+        raise InvalidActor(f"A type is written in upper case, words joined by underscores, not {type!r}.")
+    if inspect.iscoroutinefunction(function):
+        raise InvalidActor(f"{type} is a coroutine function; an actor is a plain function.")
+    if unknown := options.keys() - broker.actor_options - {"pipe_target", "pipe_ignore"}:
+        raise InvalidActor(f"{type} has the option {', '.join(sorted(unknown))}, which does not exist.")
+    if options.keys() & {"pipe_target", "pipe_ignore"}:
+        raise Unsupported("Pipelines are not supported: send the next job from the actor, or with on_success.")
+    if options.get("on_crash", "retry") not in ("retry", "fail"):
+        raise InvalidActor(f"{type}: on_crash is 'retry' or 'fail', not {options['on_crash']!r}.")
+    options = {name: _actor_name(value) if name.startswith("on_") else value for name, value in options.items()}
+    twins = {
+        queue: JobActor(function, type=type, queue_name=queue, broker=broker, options=options) for queue in PRIORITIES
+    }
+    for twin in twins.values():
+        twin.twins = twins
+    return twins["default"]
+
+
+def refuse(what: str) -> NoReturn:
+    """Say of a Dramatiq feature that it is not offered here."""
+    raise Unsupported(f"{what} are not supported: the journal keeps results, and jobs send further jobs.")
+
+
+def _as_json(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _actor_name(value) for name, value in options.items() if value is not None}
+
+
+def _actor_name(value: Any) -> Any:
+    return value.actor_name if isinstance(value, dramatiq.Actor) else value

@@ -1,0 +1,39 @@
+"""The only code that writes job rows.
+
+Each operation is a module with an item (what is asked), an answer, and one statement that takes a batch of items: a
+compare-and-set on the job rows together with the transitions that tell of it. `commit` runs a mixed batch of items in
+one transaction. The keeper's operations (`release`, `resend`) choose their rows themselves and are transactions of
+their own.
+"""
+
+from jobplatform.journal.cancel import Cancel, CancelAnswer
+from jobplatform.journal.claim import Claim, Claimed, Refused
+from jobplatform.journal.commit import commit
+from jobplatform.journal.hint import Hint
+from jobplatform.journal.item import Item
+from jobplatform.journal.notes import LogLine, Progress
+from jobplatform.journal.open import NewJob, Open, Opened
+from jobplatform.journal.release import next_due, release
+from jobplatform.journal.resend import resend
+from jobplatform.journal.settle import Settle, Settled
+
+__all__ = [
+    "Cancel",
+    "CancelAnswer",
+    "Claim",
+    "Claimed",
+    "Hint",
+    "Item",
+    "LogLine",
+    "NewJob",
+    "Open",
+    "Opened",
+    "Progress",
+    "Refused",
+    "Settle",
+    "Settled",
+    "commit",
+    "next_due",
+    "release",
+    "resend",
+]

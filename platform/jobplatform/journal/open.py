@@ -1,0 +1,144 @@
+"""Opening jobs: new rows, queued or scheduled, with their first transitions. With its commit a job is accepted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar, Final
+
+from peewee import JOIN, SQL, Case, Select, fn
+
+from jobplatform.errors import JobIdTaken
+from jobplatform.journal.hint import Hint, stamp_of
+from jobplatform.journal.tell import tell
+from jobplatform.models import Job
+from jobplatform.statement import Batch, Statement
+from jobplatform.states import Event, Status
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job as it is asked for."""
+
+    id: str
+    type: str
+    #: The queue, and the priority that names it.
+    queue: str
+    #: JSON text, already checked.
+    payload: str
+    #: JSON text: Dramatiq's options of this one job.
+    options: str = "{}"
+    #: When to run: a time, or so many milliseconds after the database's now. Neither, or a past time: at once.
+    run_at: datetime | None = None
+    delay_ms: int | None = None
+    #: On whose behalf.
+    who: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A job that was accepted."""
+
+    id: str
+    status: str
+    created_at: datetime
+    run_at: datetime | None
+
+
+@dataclass(slots=True)
+class Open:
+    """Accept these jobs, all or none. Repeating it with the same ids changes nothing (P4)."""
+
+    jobs: Sequence[NewJob]
+    #: A monotonic time after which nobody waits for the answer.
+    deadline: float | None = None
+    locks: ClassVar[None] = None
+
+    @property
+    def size(self) -> int:
+        return sum(len(job.payload) for job in self.jobs)
+
+    def rows(self) -> Sequence[tuple[Any, ...]]:
+        return [(j.id, j.type, j.queue, j.payload, j.options, j.run_at, j.delay_ms, j.who) for j in self.jobs]
+
+    def answer(self, rows: Sequence[tuple[Any, ...]]) -> tuple[list[Opened] | JobIdTaken, list[Hint]]:
+        opened, hints = [], []
+        for job, (own, status, created_at, run_at, dispatched_at) in zip(self.jobs, rows, strict=True):
+            if not own:
+                return JobIdTaken(f"Another job with the id {job.id} exists already."), []
+            opened.append(Opened(job.id, status, created_at, run_at))
+            if dispatched_at is not None:
+                hints.append(Hint(job.id, job.type, job.queue, stamp_of(dispatched_at)))
+        return opened, hints
+
+
+def _statement() -> Statement:
+    batch = Batch(
+        id="uuid",
+        type="text",
+        queue="text",
+        payload="text",
+        options="text",
+        run_at="timestamptz",
+        delay_ms="bigint",
+        who="text",
+    )
+    due = fn.coalesce(batch.run_at, batch.now + batch.delay_ms * SQL("interval '1 millisecond'"))
+    waits = due > batch.now
+    values = {
+        Job.id: batch.id,
+        Job.type: batch.type,
+        Job.priority: batch.queue,
+        Job.queue: batch.queue,
+        Job.payload: batch.payload.cast("json"),
+        Job.options: batch.options.cast("json"),
+        Job.status: Case(None, [(waits, Status.SCHEDULED)], Status.QUEUED),
+        Job.run_at: due,
+        Job.dispatched_at: Case(None, [(waits, None)], batch.now),
+        Job.created_at: batch.now,
+        Job.updated_at: batch.now,
+    }
+    inserted = (
+        Job.insert_from(Select([batch.cte], list(values.values())), list(values))
+        .on_conflict_ignore()
+        .returning(Job.id, Job.status, Job.attempts, Job.created_at, Job.run_at, Job.dispatched_at)
+        .cte("inserted")
+    )
+    opened = (
+        Select(
+            [inserted],
+            [inserted.c.id, inserted.c.status, inserted.c.attempts, inserted.c.created_at.alias("at"), batch.who],
+        )
+        .join(batch.cte, on=(batch.id == inserted.c.id))
+        .cte("opened")
+    )
+    told = tell(
+        opened,
+        event=Case(None, [(opened.c.status == Status.SCHEDULED, Event.SCHEDULED)], Event.ENQUEUED),
+        before=None,
+        after=opened.c.status,
+        who=opened.c.who,
+    )
+    # A repeated open finds its own row; whoever else holds the id did not ask for the same.
+    own = (Job.type == batch.type) & (Job.payload.cast("text") == batch.payload)
+    answer = (
+        Select(
+            [batch.cte],
+            [
+                inserted.c.id.is_null(False) | fn.coalesce(own, False),
+                fn.coalesce(inserted.c.status, Job.status),
+                fn.coalesce(inserted.c.created_at, Job.created_at),
+                fn.coalesce(inserted.c.run_at, Job.run_at),
+                fn.coalesce(
+                    inserted.c.dispatched_at,
+                    Case(None, [(own & (Job.status == Status.QUEUED), Job.dispatched_at)], None),
+                ),
+            ],
+        )
+        .join(inserted, JOIN.LEFT_OUTER, on=(inserted.c.id == batch.id))
+        .join(Job, JOIN.LEFT_OUTER, on=(Job.id == batch.id))
+        .with_cte(batch.cte, inserted, opened, told)
+    )
+    return Statement(batch, answer)
+
+
+STATEMENT: Final = _statement()

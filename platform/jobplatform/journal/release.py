@@ -1,0 +1,54 @@
+"""Releasing jobs that have become due: scheduled, retrying → queued."""
+
+from typing import Final
+
+from peewee import Select, fn
+
+from jobplatform.journal.hint import Hint, stamp_of
+from jobplatform.journal.tell import tell
+from jobplatform.models import Job, database
+from jobplatform.states import Event, Status
+
+#: A release takes so many jobs at the most: its transaction stays short, whatever became due at once (P25).
+BATCH_SIZE: Final = 500
+
+_WAITS: Final = Job.status.in_([Status.SCHEDULED, Status.RETRYING])
+
+
+def release(most: int = BATCH_SIZE) -> list[Hint]:
+    """Queue the jobs that are due, the longest due first, in one transaction of the calling thread's connection.
+
+    Rows that another keeper holds are left to it. Returns the jobs' hints, in the order of their stamps.
+    """
+    due = (
+        Job.select(Job.id, Job.status, Job.run_at)
+        .where(_WAITS, Job.run_at <= fn.clock_timestamp())
+        .order_by(Job.run_at)
+        .limit(most)
+        .for_update(for_update=True, skip_locked=True)
+        .cte("due")
+    )
+    # One time per row, and a later one for each row that was due later.
+    stamped = (
+        Select([due], [due.c.id, due.c.status, fn.clock_timestamp().alias("now")]).order_by(due.c.run_at).cte("stamped")
+    )
+    at = fn.greatest(stamped.c.now, Job.updated_at)
+    released = (
+        Job.update({Job.status: Status.QUEUED, Job.dispatched_at: at, Job.resends: 0, Job.updated_at: at})
+        .from_(stamped)
+        .where(Job.id == stamped.c.id)
+        .returning(Job.id, Job.type, Job.queue, Job.attempts, Job.updated_at.alias("at"), stamped.c.status.alias("was"))
+        .cte("released")
+    )
+    told = tell(released, event=Event.RELEASED, before=released.c.was, after=Status.QUEUED)
+    answer = Select([released], [released.c.id, released.c.type, released.c.queue, released.c.at])
+    rows = answer.with_cte(due, stamped, released, told).tuples().execute(database)
+    return sorted((Hint(str(i), kind, queue, stamp_of(at)) for i, kind, queue, at in rows), key=lambda h: h.stamp)
+
+
+def next_due() -> float | None:
+    """In how many seconds the next job will be due, by the database's clock; None where none waits."""
+    seconds: float | None = (
+        Job.select(fn.date_part("epoch", fn.min(Job.run_at) - fn.clock_timestamp())).where(_WAITS).scalar()
+    )
+    return seconds

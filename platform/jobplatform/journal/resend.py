@@ -1,0 +1,77 @@
+"""Sending hints again that were lost: queued → queued, under a new stamp (P24, P25)."""
+
+from datetime import datetime
+from typing import Final
+
+from peewee import SQL, Select, Value, fn
+
+from jobplatform.journal.hint import Hint, stamp_of
+from jobplatform.journal.tell import tell
+from jobplatform.models import Job, Worker, database
+from jobplatform.states import Event, Status
+
+#: As for a release.
+BATCH_SIZE: Final = 500
+
+#: The pause between two hints for the same job doubles up to this many milliseconds.
+LONGEST_PAUSE: Final = 300_000
+
+#: A worker without a beat for so long is not counted on, in milliseconds.
+_SILENCE: Final = 30_000
+
+
+def resend(queue: str, lost_before: datetime, grace: int, most: int = BATCH_SIZE) -> list[Hint]:
+    """Stamp anew the queued jobs of a queue that were dispatched before ``lost_before``, the longest waiting first.
+
+    Only jobs that a live worker could run, and each only after a pause: ``grace`` milliseconds at first, doubling with
+    every hint sent in vain. Returns the hints to send, in the order of their stamps.
+    """
+    lost = (
+        Job.select(Job.id, Job.dispatched_at)
+        .where(
+            Job.queue == queue,
+            Job.status == Status.QUEUED,
+            Job.dispatched_at < lost_before,
+            Job.dispatched_at < fn.clock_timestamp() - _pause(grace),
+            fn.exists(_able_worker()),
+        )
+        .order_by(Job.dispatched_at)
+        .limit(most)
+        .for_update(for_update=True, skip_locked=True)
+        .cte("lost")
+    )
+    stamped = (
+        Select([lost], [lost.c.id, fn.clock_timestamp().alias("now")]).order_by(lost.c.dispatched_at).cte("stamped")
+    )
+    at = fn.greatest(stamped.c.now, Job.updated_at)
+    resent = (
+        Job.update({Job.dispatched_at: at, Job.resends: Job.resends + 1, Job.updated_at: at})
+        .from_(stamped)
+        .where(Job.id == stamped.c.id)
+        .returning(Job.id, Job.type, Job.queue, Job.attempts, Job.resends, Job.updated_at.alias("at"))
+        .cte("resent")
+    )
+    told = tell(
+        resent,
+        event=Event.RESENT,
+        before=Status.QUEUED,
+        after=Status.QUEUED,
+        detail=fn.json_build_object("resends", resent.c.resends),
+    )
+    answer = Select([resent], [resent.c.id, resent.c.type, resent.c.queue, resent.c.at])
+    rows = answer.with_cte(lost, stamped, resent, told).tuples().execute(database)
+    return sorted((Hint(str(i), kind, queue, stamp_of(at)) for i, kind, queue, at in rows), key=lambda h: h.stamp)
+
+
+def _pause(grace: int) -> SQL:
+    # The exponent is bounded before the power is taken, which would overflow for a job that nobody runs for months.
+    return SQL("least(%s * power(2, least(resends, 20)), %s) * interval '1 millisecond'", [grace, LONGEST_PAUSE])
+
+
+def _able_worker() -> Select:
+    return Worker.select(Value(1)).where(
+        Worker.ended_at.is_null(),
+        Worker.last_seen_at > fn.clock_timestamp() - SQL("%s * interval '1 millisecond'", [_SILENCE]),
+        Job.queue == fn.any(Worker.queues),
+        Job.type == fn.any(Worker.types),
+    )

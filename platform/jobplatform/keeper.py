@@ -1,0 +1,162 @@
+"""The keeper: makes every job move again that waits for a time, or whose hint was lost (R3).
+
+Any number may run, in workers and alone. Each looks for itself, and compare-and-set keeps them apart.
+"""
+
+import logging
+import random
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+import msgspec
+import redis
+
+from jobplatform import journal
+from jobplatform.connection import give_up_connection, open_connection
+from jobplatform.hints import HintSender, bodies_key, queue_key
+from jobplatform.journal.hint import time_of
+from jobplatform.journal.release import BATCH_SIZE
+from jobplatform.models import connect_to, database
+from jobplatform.redis_client import quick_client
+from jobplatform.settings import Settings, settings
+from jobplatform.sweep import sweep
+
+log: Final = logging.getLogger(__name__)
+
+QUEUES: Final = ("high", "default")
+
+#: Seconds between two sweeps of the output folder.
+_SWEEP_EVERY: Final = 600.0
+
+_HEAD: Final = """
+local id = redis.call('lindex', KEYS[1], 0)
+if not id then return {} end
+return {id, redis.call('hget', KEYS[2], id)}
+"""
+
+
+class Keeper:
+    """Looks once a tick, in a thread of its own: for due jobs, and for jobs that Redis no longer knows of."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._client = quick_client(settings.redis_url)
+        self._sender = HintSender(self._client)
+        self._read_head = self._client.register_script(_HEAD)
+        self._watermarks = {queue: Watermarks(settings.resend_grace / 1000) for queue in QUEUES}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self.run, name="keeper", daemon=True)
+        self._swept_at = time.monotonic()
+
+    def start(self) -> None:
+        """Keep, in a thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the present tick."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Keep until `stop`. Nothing that goes wrong ends it."""
+        troubled = False
+        while not self._stop.is_set():
+            try:
+                open_connection()
+                pause = self.tick()
+                if troubled:
+                    log.info("The keeper keeps again.")
+                troubled = False
+            except Exception as error:
+                if not troubled:
+                    log.warning("The keeper waits for Postgres: %s", " ".join(str(error).split()))
+                troubled = True
+                give_up_connection()
+                pause = self._settings.keeper_tick / 1000
+            # Many keepers spread out by chance, so that some tick soon, whatever their number.
+            self._stop.wait(pause * random.uniform(0.9, 1.0))  # noqa: S311
+        give_up_connection()
+
+    def tick(self) -> float:
+        """Do everything once. Returns the seconds until the next tick is due."""
+        while len(hints := journal.release()) == BATCH_SIZE:
+            self._sender.send(hints)
+        if hints:
+            self._sender.send(hints)
+        for queue in QUEUES:
+            self._resend(queue)
+        if time.monotonic() - self._swept_at > _SWEEP_EVERY:
+            self._swept_at = time.monotonic()
+            sweep(self._settings.output_dir)
+        due = journal.next_due()
+        tick = self._settings.keeper_tick / 1000
+        return tick if due is None else min(tick, max(0.0, due))
+
+    def _resend(self, queue: str) -> None:
+        """Send again what left the queue's list unclaimed (P24)."""
+        watermarks = self._watermarks[queue]
+        (now,) = database.execute_sql("SELECT clock_timestamp()").fetchone()
+        if (mark := self._watermark(queue, now)) is not None:
+            watermarks.note(mark)
+        lost_before = watermarks.settled()
+        while lost_before is not None:
+            hints = journal.resend(queue, lost_before, self._settings.resend_grace)
+            if hints:
+                log.warning("%d hints of queue %s were lost, and are sent again.", len(hints), queue)
+                self._sender.send(hints)
+            if len(hints) < BATCH_SIZE:
+                break
+
+    def _watermark(self, queue: str, now: datetime) -> datetime | None:
+        """Whatever was dispatched before it has left the list. None where the list does not tell."""
+        try:
+            head: list[bytes | None] = self._read_head(keys=[queue_key(queue), bodies_key(queue)])
+        except redis.RedisError:
+            return None
+        if not head:
+            return now
+        try:
+            stamp = msgspec.json.decode(head[1] or b"")["options"]["dispatched_at"]
+            return min(time_of(stamp), now)
+        except (msgspec.MsgspecError, KeyError, TypeError, ValueError, OverflowError):
+            return None
+
+
+class Watermarks:
+    """Of one queue: what was seen, and the largest mark that a grace has passed since."""
+
+    def __init__(self, grace_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._grace = grace_seconds
+        self._clock = clock
+        self._seen: deque[tuple[float, datetime]] = deque()
+        self._settled: datetime | None = None
+
+    def note(self, mark: datetime) -> None:
+        """A look at the list gave this mark."""
+        self._seen.append((self._clock(), mark))
+
+    def settled(self) -> datetime | None:
+        """A job that was dispatched before this time and is still queued has lost its hint."""
+        while self._seen and self._clock() - self._seen[0][0] >= self._grace:
+            _, mark = self._seen.popleft()
+            self._settled = mark if self._settled is None else max(self._settled, mark)
+        return self._settled
+
+
+def main() -> int:
+    """Keep alone, until SIGTERM or SIGINT."""
+    logging.basicConfig(level=logging.INFO, format="[%(asctime)s] [%(levelname)s] %(message)s")
+    chosen = settings()
+    if not chosen.database_url or not chosen.redis_url:
+        raise SystemExit("A keeper needs DATABASE_URL and REDIS_URL. `python -m jobplatform up` brings both.")
+    connect_to(chosen.database_url)
+    keeper = Keeper(chosen)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: keeper.stop())
+    log.info("The keeper looks every %d ms.", chosen.keeper_tick)
+    keeper.run()
+    return 0

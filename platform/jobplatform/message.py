@@ -1,0 +1,26 @@
+"""A Dramatiq message that stands for a job. On its way to the journal it carries the payload; in Redis it does not."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NoReturn
+
+from dramatiq import Message
+
+from jobplatform.errors import Unsupported
+
+
+@dataclass(frozen=True)
+class JobMessage(Message[Any]):
+    """A message whose id is the job's id, and whose arguments live in the job's row."""
+
+    #: The payload as JSON text, while the job is not yet on record.
+    payload: str | None = None
+    run_at: datetime | None = None
+    who: str | None = None
+
+    def __str__(self) -> str:
+        """Name the job. Its payload belongs in no log."""
+        return f"{self.actor_name} {self.message_id}"
+
+    def __or__(self, other: object) -> NoReturn:
+        raise Unsupported("Pipelines are not supported: send the next job from the actor, or with on_success.")

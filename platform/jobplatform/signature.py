@@ -1,0 +1,197 @@
+"""A function's signature as the schema of its payload: it checks, decodes, encodes and describes.
+
+Two structs are made of the parameters. One checks payloads and gives the schema; the other decodes them for the
+function. They differ only below `Holds`.
+"""
+
+import copy
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from jobplatform.errors import Fault, InvalidPayload
+
+
+@dataclass(frozen=True)
+class Holds:
+    """Says what a ``msgspec.Raw`` parameter holds: ``Annotated[msgspec.Raw, Holds(dict[str, int])]``.
+
+    It is checked as that type when a job is submitted, and handed to the function undecoded: a long list can be
+    decoded item by item.
+    """
+
+    type: Any
+
+
+class Signature:
+    """What an actor takes. A parameter's trailing underscore is not part of its public name (``from_``)."""
+
+    def __init__(self, name: str, function: Callable[..., Any]) -> None:
+        parameters = inspect.signature(function).parameters.values()
+        if odd := [p.name for p in parameters if p.kind not in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]:
+            raise TypeError(f"{name}: an actor takes parameters by name only, not {', '.join(odd)}")
+        hints = get_type_hints(function, include_extras=True)
+        self._names = {p.name: _public(p.name) for p in parameters}
+        self._checked = _struct(name, parameters, {n: _what_it_holds(hint) for n, hint in hints.items()})
+        self._given = _struct(name, parameters, hints)
+        self._check = msgspec.json.Decoder(self._checked)
+        self._decode = msgspec.json.Decoder(self._given)
+
+    def check(self, payload: bytes | str) -> None:
+        """Accept a payload, a JSON text, or raise `InvalidPayload` with a fault for each faulty field."""
+        try:
+            self._check.decode(payload)
+        except msgspec.ValidationError as error:
+            raise InvalidPayload(tuple(self._faults(payload)) or (_fault("", error),)) from None
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            raise InvalidPayload((_fault("", error),)) from None
+        mark: Any = b"\\u0000" if isinstance(payload, bytes) else "\\u0000"
+        # An escaped backslash before "u0000" is no NUL, so look at what the text means.
+        if mark in payload and (faults := tuple(_nuls(msgspec.json.decode(payload)))):
+            raise InvalidPayload(faults)
+
+    def decode(self, payload: str) -> dict[str, Any]:
+        """Turn a payload into the function's keyword arguments, defaults filled in.
+
+        Raises:
+            InvalidPayload: it no longer fits, for instance because the function has changed since.
+        """
+        try:
+            given = self._decode.decode(payload)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+            raise InvalidPayload((_fault("", error),)) from None
+        return {name: getattr(given, name) for name in self._names}
+
+    def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+        """Turn a call's arguments into a payload, and check it. What was not given is left to the default.
+
+        Raises:
+            InvalidPayload: they do not fit the signature, or cannot be told in JSON.
+        """
+        if len(args) > len(self._names):
+            raise InvalidPayload((Fault("", f"takes {len(self._names)} arguments, not {len(args)}"),))
+        given = dict(zip(self._names, args, strict=False))
+        if twice := given.keys() & kwargs.keys():
+            raise InvalidPayload(tuple(Fault(f"/{_public(name)}", "is given twice") for name in sorted(twice)))
+        named = {self._names.get(name, name): value for name, value in {**given, **kwargs}.items()}
+        try:
+            payload = msgspec.json.encode(named)
+        except (TypeError, ValueError, UnicodeError, RecursionError, OverflowError) as error:
+            raise InvalidPayload((Fault("", f"cannot be told in JSON: {error}"),)) from None
+        self.check(payload)
+        return payload.decode()
+
+    def schema(self) -> dict[str, Any]:
+        """The payload's JSON Schema (draft 2020-12), complete in itself."""
+        _, components = msgspec.json.schema_components([self._checked], ref_template="#/$defs/{name}")
+        schema: dict[str, Any] = components.pop(self._checked.__name__)
+        return {**schema, "$defs": components} if components else schema
+
+    def _faults(self, payload: bytes | str) -> Iterator[Fault]:
+        """Look at each field by itself: the decoder stops at the first fault. Nothing, if the whole is no object."""
+        try:
+            values = msgspec.json.decode(payload, type=dict[str, msgspec.Raw])
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            return
+        fields = {field.encode_name: field for field in msgspec.structs.fields(self._checked)}
+        for name, value in values.items():
+            if name not in fields:
+                yield Fault(f"/{_escape(name)}", "is not a field of this type")
+                continue
+            try:
+                msgspec.json.decode(value, type=fields[name].type)
+            except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+                yield _fault(f"/{_escape(name)}", error)
+        for name, field in fields.items():
+            if field.required and name not in values:
+                yield Fault(f"/{_escape(name)}", "is required")
+
+
+def _public(parameter: str) -> str:
+    return parameter.removesuffix("_")
+
+
+def _struct(name: str, parameters: Any, hints: Mapping[str, Any]) -> type[msgspec.Struct]:
+    return msgspec.defstruct(
+        name,
+        [_field(parameter, hints.get(parameter.name, Any)) for parameter in parameters],
+        kw_only=True,
+        forbid_unknown_fields=True,
+        rename=_public,
+    )
+
+
+def _field(parameter: inspect.Parameter, hint: Any) -> tuple[str, Any] | tuple[str, Any, Any]:
+    if parameter.default is parameter.empty:
+        return parameter.name, hint
+    if isinstance(parameter.default, list | dict | set | bytearray):
+        default = parameter.default
+        return parameter.name, hint, msgspec.field(default_factory=lambda: copy.deepcopy(default))
+    return parameter.name, hint, parameter.default
+
+
+def _what_it_holds(hint: Any) -> Any:
+    """The same type hint with each `Holds` replaced by the type that it names."""
+    if get_origin(hint) is Annotated:
+        inner, *extras = get_args(hint)
+        for extra in extras:
+            if isinstance(extra, Holds):
+                rest = tuple(e for e in extras if e is not extra)
+                return Annotated[(extra.type, *rest)] if rest else extra.type
+        return Annotated[(_what_it_holds(inner), *extras)]
+    arguments = get_args(hint)
+    replaced = tuple(_what_it_holds(argument) for argument in arguments)
+    if replaced == arguments:
+        return hint
+    if isinstance(hint, type(int | str)):
+        union = replaced[0]
+        for member in replaced[1:]:
+            union = union | member
+        return union
+    return get_origin(hint)[replaced] if hint.__module__ != "typing" else hint.copy_with(replaced)
+
+
+_PATH: Final = re.compile(r"^(?P<detail>.*?)(?: - at `(?:key` in `)?\$(?P<path>.*)`)?$", re.DOTALL)
+_STEP: Final = re.compile(r"\.(?P<name>[^.\[\]]+)|\[(?P<index>\d+)\]|\[\.\.\.\]")
+
+
+def _fault(base: str, error: Exception) -> Fault:
+    if isinstance(error, RecursionError):
+        return Fault(base, "is nested too deeply")
+    if isinstance(error, UnicodeError):
+        return Fault(base, "is not valid UTF-8")
+    found = _PATH.match(str(error))
+    detail, path = (found["detail"], found["path"] or "") if found else (str(error), "")
+    return Fault(base + _pointer(path), detail)
+
+
+def _pointer(path: str) -> str:
+    """``.to[0]`` as ``/to/0``. Where msgspec does not tell a dictionary's key, the pointer ends at the dictionary."""
+    pointer = ""
+    for step in _STEP.finditer(path):
+        if step[0] == "[...]":
+            break
+        pointer += "/" + _escape(step["name"] or step["index"])
+    return pointer
+
+
+def _escape(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def _nuls(value: Any, pointer: str = "") -> Iterator[Fault]:
+    if isinstance(value, str):
+        if "\0" in value:
+            yield Fault(pointer, "holds a NUL character, which Postgres cannot store")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _nuls(item, f"{pointer}/{index}")
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            if "\0" in name:
+                yield Fault(pointer, "holds a NUL character in a name, which Postgres cannot store")
+            yield from _nuls(item, f"{pointer}/{_escape(name)}")

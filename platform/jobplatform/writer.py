@@ -1,0 +1,191 @@
+"""Group commit: one thread and one connection per process, through which everything is written.
+
+Whoever asks gets a future. What gathers during one commit goes into the next: there is no timer, so an idle process
+answers at once and a busy one commits in large batches.
+"""
+
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any, Final, NamedTuple
+
+from peewee import PeeweeException
+
+from jobplatform import journal
+from jobplatform.connection import blames_a_value, give_up_connection, open_connection, unavailable
+from jobplatform.errors import DatabaseUnavailable, RefusedByDatabase
+from jobplatform.journal import Hint, Item, Settle
+
+log: Final = logging.getLogger(__name__)
+
+#: A batch takes so many items, and so many characters of text, at the most.
+MOST_ITEMS: Final = 500
+MOST_TEXT: Final = 8_000_000
+
+#: The pause after a lost connection, in seconds: it doubles up to the longer one (P18).
+_SHORTEST_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 1.0
+
+
+class _Asked(NamedTuple):
+    item: Item
+    answer: Future[Any]
+
+
+class Writer:
+    """Writes items, and sends the hints of what it has written.
+
+    ``send`` gets the hints after their commit and before the futures are answered. It must not raise, and must not
+    take long (P26).
+    """
+
+    def __init__(self, send: Callable[[Sequence[Hint]], object]) -> None:
+        self._send = send
+        self._start_over()
+        os.register_at_fork(after_in_child=self._start_over)  # a thread does not survive a fork
+
+    def put(self, item: Item) -> "Future[Any]":
+        """Ask for an item to be written. Never blocks.
+
+        The future gives the item's answer, or raises `RefusedByDatabase`, `JobIdTaken` or, once the item's deadline
+        has passed, `DatabaseUnavailable`. An item without a deadline is tried until it is written. Cancelling the
+        future does not take the item back.
+        """
+        answer: Future[Any] = Future()
+        self._queue.put(_Asked(item, answer))
+        if self._thread is None or not self._thread.is_alive():
+            self._start()
+        return answer
+
+    @property
+    def died(self) -> bool:
+        """Whether the thread has ended without being asked to (P23)."""
+        return self._thread is not None and not self._thread.is_alive() and not self._closed.is_set()
+
+    def close(self, timeout: float) -> bool:
+        """Write what is still waiting, then end. Whether all was written within ``timeout`` seconds."""
+        thread = self._thread
+        self._closed.set()
+        self._queue.put(None)
+        if thread is not None:
+            thread.join(timeout)
+        return thread is None or not thread.is_alive()
+
+    def _start_over(self) -> None:
+        self._queue: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
+        self._closed = threading.Event()
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        batch: list[_Asked] = []
+        try:
+            while not (self._closed.is_set() and self._queue.empty()):
+                batch = self._gather()
+                self._write(batch)
+        except BaseException as error:
+            log.critical("The writer died.", exc_info=True)
+            self._fail_all(batch, error)
+        finally:
+            give_up_connection()
+
+    def _gather(self) -> list[_Asked]:
+        """Wait for an item, and take what else is there. Empty when woken to end."""
+        batch: list[_Asked] = []
+        text = 0
+        asked = self._queue.get()
+        while asked is not None:
+            # From here on the item is written, even if its asker cancels: cancel() now answers False.
+            asked.answer.set_running_or_notify_cancel()
+            batch.append(asked)
+            text += asked.item.size
+            if len(batch) >= MOST_ITEMS or text >= MOST_TEXT or self._queue.empty():
+                break
+            asked = self._queue.get()
+        return batch
+
+    def _write(self, batch: Sequence[_Asked]) -> None:
+        """Try until all of the batch is written, refused, or no longer waited for."""
+        pause = _SHORTEST_PAUSE
+        batch = _still_wanted(batch, DatabaseUnavailable())
+        while batch:
+            try:
+                open_connection()
+                self._commit(batch)
+                return
+            except Exception as error:
+                if blames_a_value(error):
+                    self._write_one_by_one(batch, error)
+                    return
+                give_up_connection()
+                if pause == _SHORTEST_PAUSE:
+                    log.warning("Postgres cannot be written to, %d items wait: %s", len(batch), _line(error))
+                batch = _still_wanted(batch, error)
+            if batch:
+                time.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _commit(self, batch: Sequence[_Asked]) -> None:
+        answers, hints = journal.commit([asked.item for asked in batch])
+        if hints:
+            self._send(hints)
+        for asked, answer in zip(batch, answers, strict=True):
+            _answer(asked, answer)
+
+    def _write_one_by_one(self, batch: Sequence[_Asked], error: Exception) -> None:
+        """Find the item that spoils its batch: only it fails (P5)."""
+        if len(batch) > 1:
+            for asked in batch:
+                self._write([asked])
+            return
+        (asked,) = batch
+        if isinstance(asked.item, Settle) and not asked.item.is_replacement:
+            self._write([asked._replace(item=asked.item.replacement(_line(error)))])
+            return
+        refusal = RefusedByDatabase(_line(error)) if isinstance(error, PeeweeException | ValueError) else error
+        log.warning("Refused: %s of %s: %s", type(asked.item).__name__, asked.item.locks or "new jobs", refusal)
+        _answer(asked, refusal)
+
+    def _fail_all(self, batch: Sequence[_Asked], error: BaseException) -> None:
+        failure = DatabaseUnavailable(f"The writer died: {_line(error)}")
+        for asked in batch:
+            _answer(asked, failure)
+        while not self._queue.empty():
+            if (waiting := self._queue.get()) is not None:
+                waiting.answer.set_running_or_notify_cancel()
+                _answer(waiting, failure)
+
+
+def _still_wanted(batch: Sequence[_Asked], error: Exception) -> list[_Asked]:
+    """Answer those whose deadline has passed, and give the others."""
+    now = time.monotonic()
+    wanted = []
+    for asked in batch:
+        if asked.item.deadline is None or now < asked.item.deadline:
+            wanted.append(asked)
+        else:
+            _answer(asked, unavailable(error))
+    return wanted
+
+
+def _answer(asked: _Asked, answer: Any) -> None:
+    if asked.answer.done():
+        return  # cancelled before it was taken up: written all the same, with nobody to tell
+    if isinstance(answer, Exception):
+        asked.answer.set_exception(answer)
+    else:
+        asked.answer.set_result(answer)
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,135 @@
+-- The first schema. A migration that has been released is never changed: the next one changes what it made.
+
+BEGIN;
+
+-- One row per job: where it is now. What happened to it before is in transitions.
+CREATE TABLE jobs (
+    id               uuid        PRIMARY KEY,          -- the Dramatiq message_id
+    type             text        NOT NULL,
+    status           text        NOT NULL,
+    priority         text        NOT NULL,
+    queue            text        NOT NULL,
+    attempts         integer     NOT NULL DEFAULT 0,   -- claims so far
+    retries          integer     NOT NULL DEFAULT 0,   -- errors so far that led to another attempt
+    crashes          integer     NOT NULL DEFAULT 0,   -- workers that died running it
+    resends          integer     NOT NULL DEFAULT 0,   -- hints sent again since it was last queued
+    options          json        NOT NULL DEFAULT '{}',-- Dramatiq options of this one job: max_retries, min_backoff, ...
+    payload          json        NOT NULL,             -- json, not jsonb: the text as it was sent, keys in their order
+    result           json,
+    error            json,
+    progress         json,
+    cancel_requested boolean     NOT NULL DEFAULT false,
+    worker           bigint,                           -- who runs it: workers.id
+    token            uuid,                             -- under which claim it runs
+    run_at           timestamptz,                      -- when it is, or was last, due
+    dispatched_at    timestamptz,                      -- when it last became ready, which its hint in Redis repeats
+    created_at       timestamptz NOT NULL,
+    updated_at       timestamptz NOT NULL,
+    started_at       timestamptz,                      -- of the latest attempt
+    finished_at      timestamptz,
+
+    CONSTRAINT jobs_status_known CHECK
+        (status IN ('scheduled', 'queued', 'running', 'retrying', 'completed', 'failed', 'cancelled')),
+    CONSTRAINT jobs_priority_known CHECK (priority IN ('high', 'default') AND queue IN ('high', 'default')),
+    CONSTRAINT jobs_final_when_finished CHECK
+        ((status IN ('completed', 'failed', 'cancelled')) = (finished_at IS NOT NULL)),
+    CONSTRAINT jobs_running_when_held CHECK
+        ((status = 'running') = (worker IS NOT NULL) AND (status = 'running') = (token IS NOT NULL)),
+    CONSTRAINT jobs_due_when_waiting CHECK (status NOT IN ('scheduled', 'retrying') OR run_at IS NOT NULL),
+    CONSTRAINT jobs_dispatched_when_queued CHECK (status <> 'queued' OR dispatched_at IS NOT NULL),
+    CONSTRAINT jobs_started_when_attempted CHECK ((attempts > 0) = (started_at IS NOT NULL)),
+    CONSTRAINT jobs_counters CHECK (retries >= 0 AND crashes >= 0 AND resends >= 0 AND retries + crashes <= attempts),
+    CONSTRAINT jobs_result_when_completed CHECK (result IS NULL OR status = 'completed'),
+    CONSTRAINT jobs_error_when_failed CHECK (status <> 'failed' OR error IS NOT NULL),
+    CONSTRAINT jobs_no_error_when_completed CHECK (status <> 'completed' OR error IS NULL),
+    CONSTRAINT jobs_cancel_requested_of_running CHECK
+        (NOT cancel_requested OR status IN ('running', 'completed', 'failed', 'cancelled'))
+) WITH (fillfactor = 70);
+
+-- What the keeper releases: due first.
+CREATE INDEX jobs_due ON jobs (run_at) WHERE status IN ('scheduled', 'retrying');
+-- What the keeper sends again: the longest dispatched of a queue first.
+CREATE INDEX jobs_waiting ON jobs (queue, dispatched_at) WHERE status = 'queued';
+-- What a worker holds.
+CREATE INDEX jobs_held ON jobs (worker) WHERE status = 'running';
+
+-- One row per event in a job's life. Only ever added to.
+CREATE TABLE transitions (
+    id          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    job_id      uuid        NOT NULL,
+    event       text        NOT NULL,
+    from_status text,                                  -- null: the job did not exist before
+    to_status   text        NOT NULL,                  -- equal to from_status where the event changes nothing
+    attempt     integer     NOT NULL,                  -- 0 before the first claim
+    worker      bigint,                                -- workers.id, where a worker's attempt is concerned
+    who         text,                                  -- the person or program that asked for it
+    at          timestamptz NOT NULL,
+    token       uuid,                                  -- the claim that began or ended an attempt
+    detail      json,
+    xid         xid8        NOT NULL DEFAULT pg_current_xact_id(),
+
+    CONSTRAINT transitions_legal CHECK (
+        CASE event
+            WHEN 'enqueued'         THEN from_status IS NULL AND to_status = 'queued'
+            WHEN 'scheduled'        THEN from_status IS NULL AND to_status = 'scheduled'
+            WHEN 'released'         THEN from_status IN ('scheduled', 'retrying') AND to_status = 'queued'
+            WHEN 'started'          THEN from_status = 'queued' AND to_status = 'running'
+            WHEN 'retry_planned'    THEN from_status = 'running' AND to_status = 'retrying'
+            WHEN 'completed'        THEN from_status = 'running' AND to_status = 'completed'
+            WHEN 'failed'           THEN from_status = 'running' AND to_status = 'failed'
+            WHEN 'rescued'          THEN from_status = 'running' AND to_status = 'queued'
+            WHEN 'interrupted'      THEN from_status = 'running' AND to_status = 'queued'
+            WHEN 'resent'           THEN from_status = 'queued' AND to_status = 'queued'
+            WHEN 'fenced'           THEN from_status = to_status AND to_status IN
+                ('scheduled', 'queued', 'running', 'retrying', 'completed', 'failed', 'cancelled')
+            WHEN 'cancel_requested' THEN from_status = 'running' AND to_status = 'running'
+            WHEN 'cancelled'        THEN from_status IN ('scheduled', 'queued', 'retrying', 'running')
+                                         AND to_status = 'cancelled'
+            WHEN 'resubmitted'      THEN from_status IN ('failed', 'cancelled') AND to_status = 'queued'
+            ELSE false
+        END IS TRUE)
+);
+
+CREATE INDEX transitions_of_job ON transitions (job_id, id);
+-- An attempt begins once and ends once.
+CREATE UNIQUE INDEX transitions_start ON transitions (job_id, attempt) WHERE event = 'started';
+CREATE UNIQUE INDEX transitions_end ON transitions (job_id, attempt)
+    WHERE from_status = 'running' AND to_status <> 'running';
+
+-- One row per worker process, kept when it has ended: the history names it. Ids are never used twice.
+CREATE TABLE workers (
+    id           bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    host         text        NOT NULL,
+    pid          integer     NOT NULL,
+    version      text        NOT NULL,
+    queues       text[]      NOT NULL,
+    types        text[]      NOT NULL,
+    threads      integer     NOT NULL,
+    started_at   timestamptz NOT NULL,
+    last_seen_at timestamptz NOT NULL,
+    stopping_at  timestamptz,
+    ended_at     timestamptz
+);
+
+CREATE INDEX workers_alive ON workers (last_seen_at) WHERE ended_at IS NULL;
+
+-- What a job wrote with current_job().log().
+CREATE TABLE job_logs (
+    id      bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    job_id  uuid        NOT NULL,
+    attempt integer     NOT NULL,
+    at      timestamptz NOT NULL,
+    text    text        NOT NULL
+);
+
+CREATE INDEX job_logs_of_job ON job_logs (job_id, id);
+
+-- The migrations that a database contains. Each one adds its own number.
+CREATE TABLE schema_migrations (
+    version    integer     PRIMARY KEY,
+    applied_at timestamptz NOT NULL DEFAULT now()
+);
+
+INSERT INTO schema_migrations (version) VALUES (1);
+
+COMMIT;
