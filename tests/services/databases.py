@@ -2,22 +2,20 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 from uuid import uuid4
 
 import psycopg2
 
 from jobplatform.local.postgres import Postgres
+from jobplatform.migrate import migrate
 
 _TEMPLATE = "migrated"
-_SCHEMA = Path(__file__).parents[2] / "seeds" / "init.sql"
 
 
 def make_template(server: Postgres) -> None:
     """Create the database that all others are copies of."""
     server.create_database(_TEMPLATE)
-    with closing(psycopg2.connect(server.url(_TEMPLATE))) as connection, connection.cursor() as cursor:
-        cursor.execute(_SCHEMA.read_text())
+    migrate(server.url(_TEMPLATE))
 
 
 @contextmanager

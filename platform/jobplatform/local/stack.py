@@ -50,7 +50,6 @@ def up(settings: Settings, log: Log) -> None:
     except Interrupted:
         pass
     finally:
-        say("stopping")
         supervisor.stop()
         folder.release()
     say("stopped; the data stays in .local/")

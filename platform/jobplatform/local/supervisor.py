@@ -69,6 +69,8 @@ class Supervisor:
     def stop(self) -> None:
         """Stop all, the last started first, each one wholly before the next."""
         self._stopping.set()
+        if self._cared_for:
+            self._say("stopping")
         for care in reversed(self._cared_for):
             care.child.stop()
 

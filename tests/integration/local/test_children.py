@@ -94,7 +94,7 @@ def test_the_supervisor_starts_a_dead_child_again_and_stops_all_in_reverse(tmp_p
     disturber.join()
     supervisor.stop()
 
-    assert said == ["bottom ended by itself (killed by SIGKILL): it is started again in 0.5 s"]
+    assert said == ["bottom ended by itself (killed by SIGKILL): it is started again in 0.5 s", "stopping"]
     assert ended.read_text().split() == ["top", "bottom"]
     assert all(child.gone for child in children)
 
