@@ -1,0 +1,88 @@
+"""The app: routes, and what each resource gets. ``application`` builds the one that gunicorn serves."""
+
+import asyncio
+import sys
+from typing import Any, Final
+
+import falcon.asgi
+
+from api.answers import Answers
+from api.errors import answer_errors
+from api.events import JobEvents
+from api.health import Health, Ready
+from api.job import Job
+from api.job_types import Types
+from api.jobs import Jobs
+from api.problems import document
+from api.request import Request, incomplete
+from jobplatform.broker import JobBroker, broker
+from jobplatform.errors import SettingsError
+from jobplatform.reader import Reader
+from jobplatform.redis_client import quick_client
+from jobplatform.registry import load_actors
+from jobplatform.settings import Settings, settings
+
+#: With this exit code of a worker gunicorn stops, where after any other it would start the next one, for ever.
+_GIVE_UP: Final = 3
+
+
+class App(falcon.asgi.App[Request, falcon.asgi.Response]):
+    """A Falcon app that knows when it is closing, and answers a request whose body never begins."""
+
+    def __init__(self) -> None:
+        super().__init__(request_type=Request)
+        #: Set when the process begins to stop: whatever waits for something ends at once.
+        self.closing = asyncio.Event()
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:  # type: ignore[override]
+        """Serve one request.
+
+        Falcon waits for the first piece of the body, and leaves without an answer if the server gives up on it.
+        """
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close"})  # there are none here, and that is worth no line in the log
+            return
+        begun = False
+
+        async def receive_or_refuse() -> Any:
+            nonlocal begun
+            event = await receive()
+            if not begun and event["type"] == "http.disconnect":
+                await _refuse(scope, send)
+            begun = True
+            return event
+
+        await super().__call__(scope, receive_or_refuse if scope["type"] == "http" else receive, send)
+
+
+def create_app(broker: JobBroker, reader: Reader, settings: Settings) -> App:
+    """Build an app from its parts."""
+    app = App()
+    # The writer answers at the deadline; this one ends the wait where it does not come to it.
+    answers = Answers(settings.submit_timeout + 250)
+    app.add_route("/health", Health())
+    app.add_route("/ready", Ready(lambda: answers.of(reader.ping()), quick_client(settings.redis_url).ping))
+    app.add_route("/types", Types(broker.types))
+    app.add_route("/jobs", Jobs(broker, answers, settings))
+    app.add_route("/jobs/{job_id}", Job(reader, answers, app.closing))
+    app.add_route("/jobs/{job_id}/events", JobEvents(reader, answers))
+    answer_errors(app)
+    return app
+
+
+def application() -> App:
+    """Build the app of this process from its environment. A worker that cannot stops gunicorn, with one line."""
+    try:
+        load_actors(settings().actors)
+    except SettingsError as error:
+        print(f"Cannot start the API: {error}", file=sys.stderr, flush=True)
+        raise SystemExit(_GIVE_UP) from None
+    return create_app(broker, Reader(), settings())
+
+
+async def _refuse(scope: dict[str, Any], send: Any) -> None:
+    problem = incomplete()
+    body = document(problem, scope["path"])
+    headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": problem.status_code, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,48 @@
+"""How errors become answers: every one is a problem document, and what we did wrong is logged, never shown."""
+
+import logging
+from typing import Any, Final
+
+import falcon
+import falcon.asgi
+
+from api.problems import INTERNAL_ERROR, NOT_FOUND, UNAVAILABLE, Problem, document
+from jobplatform.errors import DatabaseUnavailable
+
+#: When to come back after a 503, in seconds.
+RETRY_AFTER: Final = {"Retry-After": "2"}
+
+_log: Final = logging.getLogger("api")
+
+
+def answer_errors(app: falcon.asgi.App[Any, Any]) -> None:
+    """Make the app answer every error, Falcon's own included, with a problem document."""
+    app.set_error_serializer(_write)
+    app.add_error_handler(falcon.HTTPRouteNotFound, _route_not_found)
+    app.add_error_handler(DatabaseUnavailable, _unavailable)
+    app.add_error_handler(Exception, _uncaught)
+
+
+def in_general(error: DatabaseUnavailable) -> str:
+    """What has happened, without what only operators should see: addresses and names of users."""
+    return str(type(error)())
+
+
+def _write(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError) -> None:
+    resp.data = document(error, req.path)
+    resp.content_type = "application/problem+json"
+    resp.set_header("Cache-Control", "no-store")
+    resp.set_header("X-Content-Type-Options", "nosniff")
+
+
+async def _route_not_found(_req: Any, _resp: Any, _error: Exception, _params: Any) -> None:
+    raise Problem(NOT_FOUND, "No resource has this path.")
+
+
+async def _unavailable(_req: Any, _resp: Any, error: DatabaseUnavailable, _params: Any) -> None:
+    raise Problem(UNAVAILABLE, in_general(error), headers=RETRY_AFTER)
+
+
+async def _uncaught(req: Any, _resp: Any, error: Exception, _params: Any) -> None:
+    _log.error("%s %s went wrong.", req.method, req.path, exc_info=error)
+    raise Problem(INTERNAL_ERROR, "This is not your fault. What happened is in the log of the API.")

@@ -1,0 +1,118 @@
+"""The problem documents (RFC 9457) that every error is answered with, one kind for each thing a client can do about it.
+
+docs/problems.md has a section for each kind.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+import falcon
+import msgspec
+
+from jobplatform.errors import Fault
+
+#: More faults than these are counted, not listed.
+MAX_FAULTS_LISTED: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of problem: its HTTP status, the last part of its type URI, and its title."""
+
+    status: int
+    name: str
+    title: str
+
+    @property
+    def uri(self) -> str:
+        """The type URI, relative to the API."""
+        return f"/problems/{self.name}"
+
+
+INVALID_REQUEST: Final = Kind(400, "invalid-request", "The request is not valid")
+INVALID_PARAMETER: Final = Kind(400, "invalid-parameter", "A query parameter is not valid")
+MALFORMED_JSON: Final = Kind(400, "malformed-json", "The body is not JSON")
+INCOMPLETE_BODY: Final = Kind(400, "incomplete-body", "The body did not arrive whole")
+NOT_FOUND: Final = Kind(404, "not-found", "There is nothing at this path")
+JOB_NOT_FOUND: Final = Kind(404, "job-not-found", "There is no such job")
+METHOD_NOT_ALLOWED: Final = Kind(405, "method-not-allowed", "This method is not allowed here")
+TOO_LARGE: Final = Kind(413, "too-large", "The request is too large")
+UNSUPPORTED_MEDIA_TYPE: Final = Kind(415, "unsupported-media-type", "The body is of an unsupported kind")
+INVALID_JOB: Final = Kind(422, "invalid-job", "The job is not valid")
+INTERNAL_ERROR: Final = Kind(500, "internal-error", "The platform made a mistake")
+UNAVAILABLE: Final = Kind(503, "unavailable", "The platform cannot do this right now")
+
+KINDS: Final = (
+    INVALID_REQUEST,
+    INVALID_PARAMETER,
+    MALFORMED_JSON,
+    INCOMPLETE_BODY,
+    NOT_FOUND,
+    JOB_NOT_FOUND,
+    METHOD_NOT_ALLOWED,
+    TOO_LARGE,
+    UNSUPPORTED_MEDIA_TYPE,
+    INVALID_JOB,
+    INTERNAL_ERROR,
+    UNAVAILABLE,
+)
+
+
+class Problem(falcon.HTTPError):
+    """An error answer in the making: raise it anywhere below a responder."""
+
+    def __init__(
+        self,
+        kind: Kind,
+        detail: str,
+        *,
+        faults: Sequence[Fault] = (),
+        headers: dict[str, str] | None = None,
+        job_id: str | None = None,
+    ) -> None:
+        super().__init__(kind.status, title=kind.title, description=detail, headers=headers)
+        self.kind = kind
+        self.faults = faults
+        self.job_id = job_id
+
+
+def document(error: falcon.HTTPError, instance: str) -> bytes:
+    """The problem document of an error, one of ours or of Falcon's, that a request to the path `instance` met."""
+    kind = error.kind if isinstance(error, Problem) else _kind_of(error.status_code)
+    return msgspec.json.encode(
+        _Document(
+            type=kind.uri if kind.name else "about:blank",
+            title=kind.title,
+            status=kind.status,
+            detail=error.description or f"{kind.title}.",
+            instance=falcon.uri.encode(instance),
+            errors=_listed(error.faults) if isinstance(error, Problem) and error.faults else msgspec.UNSET,
+            job_id=error.job_id or msgspec.UNSET if isinstance(error, Problem) else msgspec.UNSET,
+        )
+    )
+
+
+class _Document(msgspec.Struct, rename="camel"):
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    errors: list[dict[str, str]] | msgspec.UnsetType = msgspec.UNSET
+    job_id: str | msgspec.UnsetType = msgspec.UNSET
+
+
+def _listed(faults: Sequence[Fault]) -> list[dict[str, str]]:
+    return [{"pointer": fault.pointer, "detail": fault.detail} for fault in faults[:MAX_FAULTS_LISTED]]
+
+
+_OF_FALCON: Final[dict[int, Kind]] = {
+    kind.status: kind
+    for kind in (INVALID_REQUEST, NOT_FOUND, METHOD_NOT_ALLOWED, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INTERNAL_ERROR)
+}
+
+
+def _kind_of(status: int) -> Kind:
+    return _OF_FALCON.get(status) or Kind(status, "", HTTPStatus(status).phrase)

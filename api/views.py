@@ -1,0 +1,104 @@
+"""Jobs and events as the API shows them: JSON, camelCase, times in UTC with a fraction."""
+
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from jobplatform.queries import EventRow, JobRow
+
+
+class JobView(msgspec.Struct, rename="camel"):
+    """A job. Payload, result, error and progress are JSON as it was stored, keys in their order."""
+
+    id: str
+    type: str
+    status: str
+    priority: str
+    attempts: int
+    payload: msgspec.Raw
+    result: msgspec.Raw | None
+    error: msgspec.Raw | None
+    progress: msgspec.Raw | None
+    created_at: str
+    updated_at: str
+    started_at: str | None
+    finished_at: str | None
+    run_at: str | None
+
+
+class EventView(msgspec.Struct, rename={"from_status": "from", "to_status": "to"}):
+    """One transition of a job."""
+
+    id: int
+    event: str
+    from_status: str | None
+    to_status: str
+    attempt: int
+    at: str
+    worker: str | None
+    who: str | None
+    detail: msgspec.Raw | None
+
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def job_json(row: JobRow) -> bytes:
+    """A job as a JSON object."""
+    return _encode(
+        JobView(
+            row.id,
+            row.type,
+            row.status,
+            row.priority,
+            row.attempts,
+            msgspec.Raw(row.payload),
+            _raw(row.result),
+            _raw(row.error),
+            _raw(row.progress),
+            rfc3339(row.created_at),
+            rfc3339(row.updated_at),
+            rfc3339_or_none(row.started_at),
+            rfc3339_or_none(row.finished_at),
+            rfc3339_or_none(row.run_at),
+        )
+    )
+
+
+def accepted_json(view: JobView) -> bytes:
+    """A job that has just been accepted as a JSON object, with its id also as ``jobId``."""
+    return b'{"jobId":"%s",%s' % (view.id.encode(), _encode(view)[1:])
+
+
+def events_json(rows: list[EventRow]) -> bytes:
+    """The transitions of a job as a JSON object that lists them."""
+    return _encode({"items": [_event(row) for row in rows]})
+
+
+def rfc3339(at: datetime) -> str:
+    """A time in UTC as the API writes it: always with six digits of fraction."""
+    return at.isoformat(timespec="microseconds")[:26] + "Z"
+
+
+def rfc3339_or_none(at: datetime | None) -> str | None:
+    """The same of a time that may not have come."""
+    return None if at is None else rfc3339(at)
+
+
+def _event(row: EventRow) -> EventView:
+    return EventView(
+        row.id,
+        row.event,
+        row.from_status,
+        row.to_status,
+        row.attempt,
+        rfc3339(row.at),
+        row.worker,
+        row.who,
+        _raw(row.detail),
+    )
+
+
+def _raw(text: str | None) -> Any:
+    return None if text is None else msgspec.Raw(text)
