@@ -50,7 +50,7 @@ class JobBroker(RedisBroker):
         self.high_first = HighFirst()
         self._holdings: dict[str, Holding] = {}
         self._types: dict[str, JobActor[..., Any]] = {}
-        super().__init__(
+        super().__init__(  # type: ignore[no-untyped-call]
             client=patient_client(settings.redis_url or "redis://localhost:6379"),
             namespace=NAMESPACE,
             # Dramatiq cleans up behind dead brokers by chance, at commands of which few are left here: see the keeper.

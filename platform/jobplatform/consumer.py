@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import redis
 from dramatiq.broker import Consumer, MessageProxy
@@ -155,7 +155,8 @@ class JobConsumer(Consumer):
     def _wait_for_hint(self) -> bool:
         """Wait at the empty list: its head is moved to its head, so it stays as it is, and this wakes at once."""
         key = queue_key(self._queue)
-        return self._client.blmove(key, key, self._timeout, "LEFT", "LEFT")  # type: ignore[arg-type]  # fractions are fine is not None
+        seconds: Any = self._timeout  # redis-py's hint says int; a fraction is fine
+        return self._client.blmove(key, key, seconds, "LEFT", "LEFT") is not None
 
     def _show_life(self) -> None:
         if time.monotonic() - self._alive_at > _SIGN_OF_LIFE:

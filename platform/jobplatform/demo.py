@@ -72,6 +72,8 @@ def _platform(settings: Settings) -> Iterator[str]:
         if _is_ours(api):
             print(f"The platform at {api} gets the seed jobs.\n")
             yield api
+            if api == folder.running().get("api") and (page := folder.running().get("mail")):
+                print(f"\nThe mails are at {page}.")
             return
     if is_open(settings.port, settings.host):
         raise DemoFailed(
@@ -149,7 +151,7 @@ def _news(api: str, job: _Job) -> list[dict[str, Any]]:
 
 
 def _line(seconds: float, name: str, event: dict[str, Any]) -> str:
-    statuses = f"{event['from'] or '':>9} → {event['to']:<9}"
+    statuses = f"{event['from'] or '∅':>9} → {event['to']:<9}"
     return f"{seconds:8.3f} s  {name:<20}  {event['event']:<13} {statuses}  {_remark(event)}".rstrip()
 
 

@@ -20,8 +20,10 @@ log: Final = logging.getLogger(__name__)
 
 NAMESPACE: Final = "dramatiq"
 
-#: After a failure nothing is sent for so many seconds: the keeper sends again what was not sent (P26).
-_PAUSE: Final = 1.0
+#: After a failure nothing is sent for so many seconds: the keeper sends again what was not sent (P26). A server that
+#: hangs costs its time-out at each try, so it is left alone for longer than one that refuses at once.
+_PAUSE: Final = 0.5
+_PAUSE_OF_A_HUNG_SERVER: Final = 5.0
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -74,7 +76,8 @@ class HintSender:
                     pipeline.rpush(queue_key(queue), *(delivery for delivery, _ in messages))
                 pipeline.execute()
         except redis.RedisError as error:
-            self._resume_at = time.monotonic() + _PAUSE
+            hung = isinstance(error, redis.TimeoutError)
+            self._resume_at = time.monotonic() + (_PAUSE_OF_A_HUNG_SERVER if hung else _PAUSE)
             log.warning("Redis takes no hints, the keeper will send them again: %s", error)
             return False
         return True

@@ -5,9 +5,9 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from peewee import fn
 
@@ -15,12 +15,9 @@ from jobplatform.attempt import Attempt
 from jobplatform.connection import give_up_connection, open_connection
 from jobplatform.context import write_progress
 from jobplatform.journal import Settle
-from jobplatform.models import Job, Worker
+from jobplatform.models import Job, Worker, database
 from jobplatform.states import Event, Status
 from jobplatform.writer import Writer
-
-if TYPE_CHECKING:
-    from jobplatform.broker import JobBroker
 
 log: Final = logging.getLogger(__name__)
 
@@ -37,9 +34,10 @@ class Lifeline:
     A claim needs the worker's id, which is its row's number: until Postgres has given it, claims wait.
     """
 
-    def __init__(self, broker: "JobBroker", worker: Any, writer: Writer) -> None:
-        self._broker = broker
+    def __init__(self, worker: Any, types: Collection[str], queues: Collection[str], writer: Writer) -> None:
         self._worker = worker
+        self._types = sorted(types)
+        self._queues = sorted(queues)
         self._writer = writer
         self._id: int | None = None
         self._registered = threading.Event()
@@ -126,19 +124,18 @@ class Lifeline:
                 return
 
     def _register(self) -> None:
-        whitelist = self._worker.consumer_whitelist or self._broker.get_declared_queues()
         self._id = Worker.insert(
             host=socket.gethostname(),
             pid=os.getpid(),
             version=version("jobplatform"),
-            queues=sorted(set(whitelist) & self._broker.get_declared_queues()),
-            types=sorted(self._broker.types),
+            queues=self._queues,
+            types=self._types,
             threads=self._worker.worker_threads,
             started_at=fn.clock_timestamp(),
             last_seen_at=fn.clock_timestamp(),
         ).execute()
         self._registered.set()
-        log.info("Worker %d is on record, with the types %s.", self._id, ", ".join(sorted(self._broker.types)))
+        log.info("Worker %d is on record, with the types %s.", self._id, ", ".join(self._types))
 
     def _beat(self) -> None:
         beaten = {Worker.last_seen_at: fn.clock_timestamp()}
@@ -149,6 +146,7 @@ class Lifeline:
             Job.select(Job.id, Job.type, Job.queue, Job.attempts, Job.token, Job.worker, Job.cancel_requested)
             .where(Job.worker == self._id, Job.status == Status.RUNNING)
             .tuples()
+            .execute(database)
         )
         with self._lock:
             held = dict(self._held)

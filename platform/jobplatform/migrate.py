@@ -2,7 +2,7 @@
 
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import Final
+from typing import Any, Final
 
 import psycopg2
 import psycopg2.extensions
@@ -56,7 +56,7 @@ def _apply(connection: psycopg2.extensions.connection) -> list[int]:
     return list(missing)
 
 
-def _run(connection: psycopg2.extensions.connection, sql: str) -> list[tuple[object, ...]]:
+def _run(connection: psycopg2.extensions.connection, sql: str) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql)
         return cursor.fetchall() if cursor.description else []

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from peewee import JOIN, SQL, fn
 
-from jobplatform.models import Job, SchemaMigration, Transition, Worker
+from jobplatform.models import Job, SchemaMigration, Transition, Worker, database
 
 
 class JobRow(NamedTuple):
@@ -68,7 +68,7 @@ def jobs(ids: Sequence[str]) -> dict[str, JobRow]:
         .where(Job.id == fn.any(SQL("%s::uuid[]", [list(ids)])))
         .tuples()
     )
-    return {row[0]: JobRow(*row) for row in rows}
+    return {row[0]: JobRow(*row) for row in rows.execute(database)}
 
 
 def events(ids: Sequence[str]) -> dict[str, list[EventRow]]:
@@ -93,7 +93,7 @@ def events(ids: Sequence[str]) -> dict[str, list[EventRow]]:
         .tuples()
     )
     by_job: dict[str, list[EventRow]] = defaultdict(list)
-    for job_id, *event in rows:
+    for job_id, *event in rows.execute(database):
         by_job[job_id].append(EventRow(*event))
     return by_job
 
@@ -101,7 +101,7 @@ def events(ids: Sequence[str]) -> dict[str, list[EventRow]]:
 def results(ids: Sequence[str]) -> list[tuple[str, str, str | None]]:
     """Of these jobs, those that exist: id, status, and result as JSON text."""
     rows = Job.select(Job.id.cast("text"), Job.status, Job.result.cast("text"))
-    return list(rows.where(Job.id == fn.any(SQL("%s::uuid[]", [list(ids)]))).tuples())
+    return list(rows.where(Job.id == fn.any(SQL("%s::uuid[]", [list(ids)]))).tuples().execute(database))
 
 
 def schema_version() -> int | None:

@@ -232,10 +232,11 @@ class Recorder(Middleware):
         """Get ready to put the worker on record."""
         if not self._settings.database_url or not self._settings.redis_url:
             raise SystemExit("A worker needs DATABASE_URL and REDIS_URL. `python -m jobplatform up` brings both.")
-        worker.work_queue = broker.high_first  # before Dramatiq makes the threads that use it
-        if not worker.consumer_whitelist or "high" in worker.consumer_whitelist:
-            broker.high_first.expect_high()
-        self.lifeline = Lifeline(broker, worker, self.writer)
+        worker.work_queue = worker.broker.high_first  # before Dramatiq makes the threads that use it
+        queues = broker.get_declared_queues() & (worker.consumer_whitelist or broker.get_declared_queues())
+        if "high" in queues:
+            worker.broker.high_first.expect_high()
+        self.lifeline = Lifeline(worker, worker.broker.types, queues, self.writer)
         write_through(self.writer.put)
 
     def after_worker_boot(self, broker: Broker, worker: Any) -> None:  # noqa: ARG002

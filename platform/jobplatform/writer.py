@@ -93,6 +93,7 @@ class Writer:
             while not (self._closed.is_set() and self._queue.empty()):
                 batch = self._gather()
                 self._write(batch)
+                batch = []  # what it carried may be large
         except BaseException as error:
             log.critical("The writer died.", exc_info=True)
             self._fail_all(batch, error)
