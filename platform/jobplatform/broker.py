@@ -126,11 +126,9 @@ class JobBroker(RedisBroker):
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> JobConsumer:
         """Begin to take hints from a queue."""
-        return JobConsumer(self, queue_name, prefetch, timeout)
-
-    def holding(self, queue: str) -> Holding:
-        """What this process has taken from a queue and not yet acknowledged."""
-        return self._holdings.setdefault(queue, Holding())
+        # A consumer that lost its connection is replaced; what its queue's predecessors hold is not forgotten.
+        holding = self._holdings.setdefault(queue_name, Holding())
+        return JobConsumer(self, queue_name, prefetch, timeout, holding=holding, fetched=self.high_first.fetched)
 
     def declare_queue(self, queue_name: str) -> None:
         """Declare a queue, and no delay queue: what has to wait, waits as a row."""

@@ -4,19 +4,17 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import redis
 from dramatiq.broker import Consumer, MessageProxy
+from dramatiq.brokers.redis import RedisBroker
 from dramatiq.errors import ConnectionClosed, DecodeError
 
 from jobplatform.hints import NAMESPACE, bodies_key, queue_key
 from jobplatform.message import JobMessage
-
-if TYPE_CHECKING:
-    from jobplatform.broker import JobBroker
 
 log: Final = logging.getLogger(__name__)
 
@@ -62,15 +60,26 @@ class JobConsumer(Consumer):
     again, and its claim is refused (R2).
     """
 
-    def __init__(self, broker: "JobBroker", queue: str, prefetch: int, timeout: int) -> None:
+    def __init__(
+        self,
+        broker: RedisBroker,
+        queue: str,
+        prefetch: int,
+        timeout: int,
+        *,
+        holding: Holding,
+        fetched: Callable[..., None],
+    ) -> None:
+        """``timeout`` is milliseconds. ``fetched(queue, more=...)`` hears of every fetch: `HighFirst.fetched`."""
         self._broker = broker
+        self._tell_fetched = fetched
         self._client = broker.client
         self._script = self._client.register_script(_FETCH)
         self._queue = queue
         self._prefetch = min(prefetch, _MOST)
         self._timeout = timeout / 1000
         self._acks = f"{NAMESPACE}:__acks__.{broker.broker_id}.{queue}"
-        self._holding = broker.holding(queue)
+        self._holding = holding
         self._fetched: deque[tuple[bytes, bytes | None]] = deque()
         try:
             self._take_back()
@@ -90,7 +99,7 @@ class JobConsumer(Consumer):
                 elif not self._fetch() and not self._wait_for_hint():
                     return None
         except redis.RedisError as error:  # a time-out too, which redis-py does not count as a lost connection
-            self._broker.high_first.fetched(self._queue, more=False)
+            self._tell_fetched(self._queue, more=False)
             raise ConnectionClosed(error) from None
 
     def ack(self, message: MessageProxy) -> None:
@@ -112,7 +121,7 @@ class JobConsumer(Consumer):
     def close(self) -> None:
         with suppress(redis.RedisError):  # what was not acknowledged is delivered again, and refused
             self._run_script(room=0)
-        self._broker.high_first.fetched(self._queue, more=False)
+        self._tell_fetched(self._queue, more=False)
 
     def _take_back(self) -> None:
         """Return to the queue what was taken from it and never arrived here: the answer of a fetch was lost."""
@@ -132,7 +141,7 @@ class JobConsumer(Consumer):
         with self._holding.changed:
             self._holding.held.update(i.decode() for i in ids)
         self._fetched.extend(zip(ids, bodies, strict=True))
-        self._broker.high_first.fetched(self._queue, more=len(ids) == room)
+        self._tell_fetched(self._queue, more=len(ids) == room)
         return bool(ids)
 
     def _run_script(self, room: int) -> tuple[list[bytes], list[bytes | None]]:
