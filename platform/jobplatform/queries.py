@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from peewee import JOIN, SQL, fn
+from peewee import JOIN, SQL, Case, fn
 
 from jobplatform.models import Job, SchemaMigration, Transition, Worker, database
 
@@ -74,6 +74,7 @@ def jobs(ids: Sequence[str]) -> dict[str, JobRow]:
 def events(ids: Sequence[str]) -> dict[str, list[EventRow]]:
     """The transitions of these jobs, each job's in their order. A job that exists has at least one."""
     name = fn.format("%s:%s#%s", Worker.host, Worker.pid, Worker.id)
+    worker = Case(None, [(Worker.id.is_null(False), name)], None)  # format() makes a text of nothing, too
     rows = (
         Transition.select(
             Transition.job_id.cast("text"),
@@ -83,7 +84,7 @@ def events(ids: Sequence[str]) -> dict[str, list[EventRow]]:
             Transition.to_status,
             Transition.attempt,
             Transition.at,
-            name,
+            worker,
             Transition.who,
             Transition.detail.cast("text"),
         )

@@ -16,12 +16,13 @@ from jobplatform.models import database
 from jobplatform.statement import Statement
 from jobplatform.states import Event
 
-#: In this order: what an outcome frees can be claimed, and its follow-ups opened, by the same commit.
+#: In this order: an attempt's last progress comes before its outcome, which ends it; what an outcome frees can be
+#: claimed, and its follow-ups opened, by the same commit.
 _STATEMENTS: Final[dict[type[Any], Statement]] = {
+    notes.Progress: notes.PROGRESS,
     settle.Settle: settle.STATEMENT,
     cancel.Cancel: cancel.STATEMENT,
     claim.Claim: claim.STATEMENT,
-    notes.Progress: notes.PROGRESS,
     opening.Open: opening.STATEMENT,
     notes.LogLine: notes.LOG,
 }
