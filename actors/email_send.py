@@ -1,0 +1,56 @@
+"""EMAIL_SEND: one mail to one or many, handed to the mail server of SMTP_URL."""
+
+from typing import Annotated, TypedDict
+from uuid import uuid4
+
+from msgspec import Meta
+
+from actors.mail import Undeliverable
+from actors.mail.delivery import MailServer, Refusal, deliver
+from actors.mail.mailboxes import Line, Mailbox, MailboxText
+from actors.mail.message import compose
+from jobplatform import actor, current_job
+from jobplatform.settings import settings
+
+Mailboxes = MailboxText | Annotated[list[MailboxText], Meta(min_length=1, max_length=100)]
+
+
+class Sent(TypedDict):
+    """The result."""
+
+    messageId: str
+    accepted: list[str]
+    refused: dict[str, Refusal]
+
+
+@actor("EMAIL_SEND", throws=Undeliverable)
+def email_send(
+    to: Mailboxes,
+    subject: Line,
+    body: str,
+    html: str | None = None,
+    cc: Mailboxes | None = None,
+    bcc: Mailboxes | None = None,
+    replyTo: MailboxText | None = None,  # noqa: N803 - the payload's name
+    from_: MailboxText | None = None,
+) -> Sent:
+    """Send an e-mail."""
+    sender = Mailbox.parse(from_ or settings().email_from)
+    shown, copied, hidden = _mailboxes(to), _mailboxes(cc), _mailboxes(bcc)
+    message = compose(
+        job_id=current_job().id or str(uuid4()),
+        sender=sender,
+        to=shown,
+        cc=copied,
+        reply_to=Mailbox.parse(replyTo) if replyTo is not None else None,
+        subject=subject,
+        body=body,
+        html=html,
+    )
+    recipients = [mailbox.address for mailbox in (*shown, *copied, *hidden)]
+    delivery = deliver(message, sender.address, recipients, MailServer.at(settings().smtp_url))
+    return {"messageId": message["Message-ID"], "accepted": delivery.accepted, "refused": delivery.refused}
+
+
+def _mailboxes(given: str | list[str] | None) -> list[Mailbox]:
+    return [Mailbox.parse(text) for text in ([given] if isinstance(given, str) else given or [])]
