@@ -2,9 +2,9 @@
 
 import threading
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from dramatiq.middleware import Interrupt
+from dramatiq.middleware import Interrupt, Shutdown
 from dramatiq.threading import raise_thread_exception
 
 from jobplatform.journal import NewJob
@@ -12,6 +12,10 @@ from jobplatform.journal import NewJob
 
 class Cancelled(Interrupt):
     """Somebody called this job off while it ran. An actor may catch it to clean up, and should let it go on."""
+
+
+#: What may be raised in a running attempt from outside.
+Strike: TypeAlias = type[Cancelled] | type[Shutdown]
 
 
 @dataclass(eq=False, slots=True)
@@ -26,13 +30,16 @@ class Attempt:
     worker: int
     #: Errors that led to it.
     retries: int
+    #: Whether it has killed its workers so often that it runs apart from others of its kind (P22).
+    suspect: bool
     #: Set while the actor's function runs, and only then (P16).
     thread: int | None = None
     #: What the function returned.
     result: Any = None
     #: Whether the actor's part is over: what is sent from here on belongs to the outcome (P13).
     over: bool = False
-    cancelled: bool = False
+    #: What was raised in it from outside.
+    struck_by: Strike | None = None
     #: The pause until the next attempt in milliseconds, once something asked for one (P11).
     retry_delay: int | None = None
     follow_ups: list[NewJob] = field(default_factory=list)
@@ -57,13 +64,16 @@ class Attempt:
             self.thread = None
             self.over = True
 
-    def cancel(self) -> bool:
-        """Raise `Cancelled` in the thread that runs the function. False where none does, or it was told already."""
+    def strike(self, interrupt: Strike) -> bool:
+        """Raise an interrupt in the thread that runs the function.
+
+        False where none does, or where it was struck before: a job that cleans up is left to it.
+        """
         with self.lock:
-            if self.thread is None or self.cancelled:
+            if self.thread is None or self.struck_by is not None:
                 return False
-            self.cancelled = True
-            raise_thread_exception(self.thread, Cancelled)
+            self.struck_by = interrupt
+            raise_thread_exception(self.thread, interrupt)
             return True
 
 

@@ -13,7 +13,7 @@ from dramatiq.broker import Consumer, MessageProxy
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.errors import ConnectionClosed, DecodeError
 
-from jobplatform.hints import NAMESPACE, bodies_key, queue_key
+from jobplatform.hints import NAMESPACE, acks_key, bodies_key, queue_key
 from jobplatform.message import JobMessage
 
 log: Final = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class JobConsumer(Consumer):
         self._queue = queue
         self._prefetch = min(prefetch, _MOST)
         self._timeout = timeout / 1000
-        self._acks = f"{NAMESPACE}:__acks__.{broker.broker_id}.{queue}"
+        self._acks = acks_key(broker.broker_id, queue)
         self._holding = holding
         self._fetched: deque[tuple[bytes, bytes | None]] = deque()
         try:

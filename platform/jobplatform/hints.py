@@ -25,6 +25,14 @@ NAMESPACE: Final = "dramatiq"
 _PAUSE: Final = 0.5
 _PAUSE_OF_A_HUNG_SERVER: Final = 5.0
 
+_RETURN: Final = """
+local list, bodies, acks = KEYS[1], KEYS[2], KEYS[3]
+for _, id in ipairs(redis.call('smembers', acks)) do
+    if redis.call('hexists', bodies, id) == 1 then redis.call('rpush', list, id) end
+end
+redis.call('del', acks)
+"""
+
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -36,6 +44,11 @@ def queue_key(queue: str) -> str:
 def bodies_key(queue: str) -> str:
     """The Redis hash that holds the bodies of a queue's messages."""
     return f"{NAMESPACE}:{queue}.msgs"
+
+
+def acks_key(broker: str, queue: str) -> str:
+    """The Redis set of the deliveries that a process has taken from a queue and not yet acknowledged."""
+    return f"{NAMESPACE}:__acks__.{broker}.{queue}"
 
 
 def actor_name(type: str, queue: str) -> str:  # noqa: A002
@@ -63,6 +76,7 @@ class HintSender:
 
     def __init__(self, client: "redis.Redis") -> None:
         self._client = client
+        self._return = client.register_script(_RETURN)
         self._resume_at = 0.0
 
     def send(self, hints: Sequence[Hint]) -> bool:
@@ -81,6 +95,17 @@ class HintSender:
             log.warning("Redis takes no hints, the keeper will send them again: %s", error)
             return False
         return True
+
+    def return_deliveries(self, broker: str) -> None:
+        """Put back into their queues what a dead process had taken out, for others to take at once.
+
+        Where Redis does not answer, the keeper sends hints for them again, as for any that were lost.
+        """
+        try:
+            for queue in ("high", "default"):
+                self._return(keys=[queue_key(queue), bodies_key(queue), acks_key(broker, queue)])
+        except redis.RedisError as error:
+            log.warning("What a dead worker had taken from Redis stays behind: %s", error)
 
 
 def _by_queue(hints: Iterable[Hint]) -> Iterable[tuple[str, list[tuple[str, bytes]]]]:

@@ -120,6 +120,7 @@ class JobActor(dramatiq.Actor[P, R], Generic[P, R]):
             payload=payload,
             run_at=run_at,
             who=who,
+            on_crash=self.options.get("on_crash", "retry"),
         )
 
     def send_with_options(

@@ -18,6 +18,7 @@ import redis
 
 from jobplatform import journal
 from jobplatform.connection import give_up_connection, open_connection
+from jobplatform.death_watch import DeathWatch
 from jobplatform.hints import HintSender, bodies_key, queue_key
 from jobplatform.journal.hint import time_of
 from jobplatform.journal.release import BATCH_SIZE
@@ -49,6 +50,7 @@ class Keeper:
         self._sender = HintSender(self._client)
         self._read_head = self._client.register_script(_HEAD)
         self._watermarks = {queue: Watermarks(settings.resend_grace / 1000) for queue in QUEUES}
+        self._deaths = DeathWatch(settings.death_after, settings.frozen_after)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self.run, name="keeper", daemon=True)
         self._swept_at = time.monotonic()
@@ -60,6 +62,11 @@ class Keeper:
     def stop(self) -> None:
         """End after the present tick."""
         self._stop.set()
+
+    @property
+    def died(self) -> bool:
+        """Whether the thread has ended without being asked to."""
+        return self._thread.ident is not None and not self._thread.is_alive() and not self._stop.is_set()
 
     def run(self) -> None:
         """Keep until `stop`. Nothing that goes wrong ends it."""
@@ -75,6 +82,7 @@ class Keeper:
                 if not troubled:
                     log.warning("The keeper waits for Postgres: %s", " ".join(str(error).split()))
                 troubled = True
+                self._deaths.connection_was_lost()
                 give_up_connection()
                 pause = self._settings.keeper_tick / 1000
             # Many keepers spread out by chance, so that some tick soon, whatever their number.
@@ -87,6 +95,9 @@ class Keeper:
             self._sender.send(hints)
         if hints:
             self._sender.send(hints)
+        for broker in self._deaths.look():
+            self._sender.return_deliveries(broker)
+        self._rescue()
         for queue in QUEUES:
             self._resend(queue)
         if time.monotonic() - self._swept_at > _SWEEP_EVERY:
@@ -95,6 +106,17 @@ class Keeper:
         due = journal.next_due()
         tick = self._settings.keeper_tick / 1000
         return tick if due is None else min(tick, max(0.0, due))
+
+    def _rescue(self) -> None:
+        """Take back what runs under workers that are no more (P17)."""
+        while True:
+            rescued, hints = journal.rescue(self._settings.crash_limit)
+            for job in rescued:
+                log.warning("Job %s was taken back from worker %d: %s.", job.job_id, job.worker, job.event)
+            if hints:
+                self._sender.send(hints)
+            if len(rescued) < BATCH_SIZE:
+                break
 
     def _resend(self, queue: str) -> None:
         """Send again what left the queue's list unclaimed (P24)."""

@@ -1,22 +1,24 @@
-"""A worker's life on record: its row, its beat, what it holds, and who among its jobs was called off."""
+"""A worker's life on record: its row, its lock, its beat, what it holds, and who among its jobs was called off."""
 
 import logging
 import os
 import signal
-import socket
 import threading
+import time
 from collections.abc import Callable, Collection
 from importlib.metadata import version
 from typing import Any, Final
 
-from peewee import fn
+from dramatiq.middleware import Shutdown
 
-from jobplatform.attempt import Attempt
+from jobplatform.attempt import Cancelled
 from jobplatform.connection import give_up_connection, open_connection
 from jobplatform.context import write_progress
-from jobplatform.journal import Settle
-from jobplatform.models import Job, Worker, database
-from jobplatform.states import Event, Status
+from jobplatform.hands import Hands
+from jobplatform.journal import Settle, workers
+from jobplatform.keeper import Keeper
+from jobplatform.memory import peak_resident_bytes, resident_bytes
+from jobplatform.states import Event
 from jobplatform.writer import Writer
 
 log: Final = logging.getLogger(__name__)
@@ -31,24 +33,35 @@ _LAST_WRITES: Final = 60.0
 class Lifeline:
     """One thread with a connection of its own, from the worker's start to its end.
 
-    A claim needs the worker's id, which is its row's number: until Postgres has given it, claims wait.
+    A claim needs the worker's id, which is its row's number: until Postgres has given it, claims wait. A worker that
+    was declared dead while it was cut off or frozen interrupts what it runs, and goes on under a new number.
     """
 
-    def __init__(self, worker: Any, types: Collection[str], queues: Collection[str], writer: Writer) -> None:
+    def __init__(
+        self,
+        worker: Any,
+        *,
+        types: Collection[str],
+        queues: Collection[str],
+        writer: Writer,
+        hands: Hands,
+        keeper: Keeper,
+        shutdown_grace: int,
+    ) -> None:
+        """``worker`` is Dramatiq's; ``shutdown_grace`` is milliseconds."""
         self._worker = worker
         self._types = sorted(types)
         self._queues = sorted(queues)
         self._writer = writer
+        self._hands = hands
+        self._keeper = keeper
+        self._grace = shutdown_grace / 1000
         self._id: int | None = None
         self._registered = threading.Event()
         self._stopping = threading.Event()
+        self._stop_at = float("inf")
         self._ended = threading.Event()
-        self._lock = threading.Lock()
-        #: By token: attempts that run or whose outcome is not yet written, and None for claims under way (P6).
-        self._held: dict[str, Attempt | None] = {}
-        self._held_by_none: set[str] = set()
         self._thread = threading.Thread(target=self._run, name="lifeline", daemon=True)
-        self.unknown_hints = 0
 
     @property
     def stopping(self) -> bool:
@@ -66,28 +79,9 @@ class Lifeline:
                 return None
         return self._id
 
-    def expect(self, token: str) -> None:
-        """A claim under this token is under way."""
-        with self._lock:
-            self._held[token] = None
-
-    def take(self, attempt: Attempt) -> None:
-        """The claim was granted: a thread holds this attempt."""
-        with self._lock:
-            self._held[attempt.token] = attempt
-
-    def forget(self, token: str) -> None:
-        """Nobody here holds this token, or its outcome is written."""
-        with self._lock:
-            self._held.pop(token, None)
-
-    def count_unknown(self) -> None:
-        """A hint named a job that is not on record (P9)."""
-        with self._lock:
-            self.unknown_hints += 1
-
     def begin_to_stop(self) -> None:
-        """Claim nothing more. What runs may end."""
+        """Claim nothing more. What runs may end within the grace, and is interrupted then."""
+        self._stop_at = time.monotonic() + self._grace
         self._stopping.set()
 
     def stop(self) -> None:
@@ -101,6 +95,8 @@ class Lifeline:
         self._keep_trying(self._register)
         while not self._ended.wait(BEAT):
             self._keep_trying(self._beat)
+            if time.monotonic() >= self._stop_at:
+                self._interrupt()
             self._watch_threads()
         self._keep_trying(self._sign_off, tries=1)
         give_up_connection()
@@ -124,51 +120,52 @@ class Lifeline:
                 return
 
     def _register(self) -> None:
-        self._id = Worker.insert(
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            version=version("jobplatform"),
-            queues=self._queues,
-            types=self._types,
-            threads=self._worker.worker_threads,
-            started_at=fn.clock_timestamp(),
-            last_seen_at=fn.clock_timestamp(),
-        ).execute()
+        self._id = workers.register(
+            version("jobplatform"),
+            self._worker.broker.broker_id,
+            self._queues,
+            self._types,
+            self._worker.worker_threads,
+        )
         self._registered.set()
         log.info("Worker %d is on record, with the types %s.", self._id, ", ".join(self._types))
 
     def _beat(self) -> None:
-        beaten = {Worker.last_seen_at: fn.clock_timestamp()}
-        if self.stopping:
-            beaten[Worker.stopping_at] = fn.coalesce(Worker.stopping_at, fn.clock_timestamp())
-        Worker.update(beaten).where(Worker.id == self._id).execute()
-        running: list[tuple[Any, ...]] = list(
-            Job.select(Job.id, Job.type, Job.queue, Job.attempts, Job.token, Job.worker, Job.cancel_requested)
-            .where(Job.worker == self._id, Job.status == Status.RUNNING)
-            .tuples()
-            .execute(database)
+        if self._id is None:
+            return self._register()
+        alive = workers.beat(
+            self._id,
+            stopping=self.stopping,
+            memory=resident_bytes(),
+            peak_memory=peak_resident_bytes(),
         )
-        with self._lock:
-            held = dict(self._held)
-        for job_id, _, _, _, token, _, cancel_requested in running:
-            attempt = held.get(str(token))
-            if cancel_requested and attempt is not None and attempt.cancel():
-                log.info("Job %s was asked to stop.", job_id)
-        self._give_back(row for row in running if str(row[4]) not in held)
-        for attempt in held.values():
-            if attempt is not None:
-                write_progress(attempt, self._writer.put)
+        if not alive:
+            return self._start_again()
+        running = {row.token: row for row in workers.held_by(self._id)}
+        attempts = self._hands.attempts()
+        for token, row in running.items():
+            if row.cancel_requested and token in attempts and attempts[token].strike(Cancelled):
+                log.info("Job %s was asked to stop.", row.job_id)
+        for token in self._hands.dropped(running):
+            row = running[token]
+            log.warning("Job %s ran here in name only, and is given back.", row.job_id)
+            self._writer.put(Settle(row.job_id, row.type, row.queue, row.attempt, token, row.worker, Event.INTERRUPTED))
+        for attempt in attempts.values():
+            write_progress(attempt, self._writer.put)
+        return None
 
-    def _give_back(self, rows: Any) -> None:
-        """Release the rows that run under this worker's id and that nothing here holds, at the second look (P6)."""
-        seen: set[str] = set()
-        for job_id, kind, queue, attempt, token, worker, _ in rows:
-            if str(token) in self._held_by_none:
-                log.warning("Job %s ran here in name only, and is given back.", job_id)
-                self._writer.put(Settle(str(job_id), kind, queue, attempt, str(token), worker, Event.INTERRUPTED))
-            else:
-                seen.add(str(token))
-        self._held_by_none = seen
+    def _start_again(self) -> None:
+        """A keeper took this worker for dead: its jobs are others' now, and its outcomes will be refused."""
+        log.critical("Worker %s was declared dead while it lived, and starts again under a new number.", self._id)
+        self._registered.clear()
+        self._id = None
+        self._interrupt()
+        self._register()
+
+    def _interrupt(self) -> None:
+        for attempt in self._hands.attempts().values():
+            if attempt.strike(Shutdown):
+                log.info("Job %s is interrupted.", attempt.job_id)
 
     def _watch_threads(self) -> None:
         """End a process that has lost a thread: it would serve worse and worse, and nobody would notice (P23)."""
@@ -176,14 +173,12 @@ class Lifeline:
             return
         threads = [*self._worker.workers, *self._worker.consumers.values()]
         dead = [thread.name for thread in threads if not thread.is_alive()]
-        if self._writer.died:
-            dead.append("writer")
+        dead += [name for name, part in (("writer", self._writer), ("keeper", self._keeper)) if part.died]
         if dead:
             log.critical("The worker lost a thread (%s) and ends, to be started again.", ", ".join(dead))
             self._stopping.set()
             os.kill(os.getpid(), signal.SIGTERM)
 
     def _sign_off(self) -> None:
-        Worker.update({Worker.ended_at: fn.clock_timestamp(), Worker.last_seen_at: fn.clock_timestamp()}).where(
-            Worker.id == self._id
-        ).execute()
+        if self._id is not None:
+            workers.sign_off(self._id)

@@ -17,6 +17,7 @@ class JobMessage(Message[Any]):
     payload: str | None = None
     run_at: datetime | None = None
     who: str | None = None
+    on_crash: str = "retry"
 
     def __str__(self) -> str:
         """Name the job. Its payload belongs in no log."""

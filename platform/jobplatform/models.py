@@ -78,6 +78,7 @@ class Job(Table):
     crashes = IntegerField()
     resends = IntegerField()
     options = JsonTextField()
+    on_crash = TextField()
     payload = JsonTextField()
     result = JsonTextField(null=True)
     error = JsonTextField(null=True)
@@ -123,6 +124,7 @@ class Worker(Table):
     host = TextField()
     pid = IntegerField()
     version = TextField()
+    broker = TextField()
     queues = ArrayField(TextField, index=False)
     types = ArrayField(TextField, index=False)
     threads = IntegerField()
@@ -130,6 +132,9 @@ class Worker(Table):
     last_seen_at = DateTimeTZField()
     stopping_at = DateTimeTZField(null=True)
     ended_at = DateTimeTZField(null=True)
+    died = BooleanField()
+    memory = BigIntegerField(null=True)
+    peak_memory = BigIntegerField(null=True)
 
     class Meta:
         table_name = "workers"

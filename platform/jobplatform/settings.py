@@ -104,6 +104,14 @@ class Settings:
     keeper_tick: int = _setting("KEEPER_TICK", 1_000, _whole(10))
     #: How long a job may be missing from Redis before its hint is sent again.
     resend_grace: int = _setting("RESEND_GRACE", 10_000, _whole(100))
+    #: How long a worker may be without its lock and without a beat before it counts as dead.
+    death_after: int = _setting("DEATH_AFTER", 3_000, _whole(1_000))
+    #: How long a worker may be without a beat, though it has its lock, before it counts as frozen.
+    frozen_after: int = _setting("FROZEN_AFTER", 10 * _MINUTES, _whole(5_000))
+    #: How many deaths of its worker a job may cause.
+    crash_limit: int = _setting("CRASH_LIMIT", 3, _whole(1))
+    #: How long a stopping worker lets its jobs run before it interrupts them.
+    shutdown_grace: int = _setting("SHUTDOWN_GRACE", 30_000, _whole(0))
     #: How long a submit waits for Postgres before it answers 503.
     submit_timeout: int = _setting("SUBMIT_TIMEOUT", 1_500, _whole(100))
 

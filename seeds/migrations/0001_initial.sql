@@ -14,6 +14,7 @@ CREATE TABLE jobs (
     crashes          integer     NOT NULL DEFAULT 0,   -- workers that died running it
     resends          integer     NOT NULL DEFAULT 0,   -- hints sent again since it was last queued
     options          json        NOT NULL DEFAULT '{}',-- Dramatiq options of this one job: max_retries, min_backoff, ...
+    on_crash         text        NOT NULL DEFAULT 'retry', -- what its actor wants done when its worker dies
     payload          json        NOT NULL,             -- json, not jsonb: the text as it was sent, keys in their order
     result           json,
     error            json,
@@ -31,6 +32,7 @@ CREATE TABLE jobs (
     CONSTRAINT jobs_status_known CHECK
         (status IN ('scheduled', 'queued', 'running', 'retrying', 'completed', 'failed', 'cancelled')),
     CONSTRAINT jobs_priority_known CHECK (priority IN ('high', 'default') AND queue IN ('high', 'default')),
+    CONSTRAINT jobs_on_crash_known CHECK (on_crash IN ('retry', 'fail')),
     CONSTRAINT jobs_final_when_finished CHECK
         ((status IN ('completed', 'failed', 'cancelled')) = (finished_at IS NOT NULL)),
     CONSTRAINT jobs_running_when_held CHECK
@@ -102,13 +104,17 @@ CREATE TABLE workers (
     host         text        NOT NULL,
     pid          integer     NOT NULL,
     version      text        NOT NULL,
+    broker       text        NOT NULL,                 -- under which name it holds deliveries in Redis
     queues       text[]      NOT NULL,
     types        text[]      NOT NULL,
     threads      integer     NOT NULL,
     started_at   timestamptz NOT NULL,
     last_seen_at timestamptz NOT NULL,
     stopping_at  timestamptz,
-    ended_at     timestamptz
+    ended_at     timestamptz,
+    died         boolean     NOT NULL DEFAULT false,   -- declared dead by a keeper, not signed off by itself
+    memory       bigint,                               -- bytes resident at the last beat
+    peak_memory  bigint                                -- the most it ever had
 );
 
 CREATE INDEX workers_alive ON workers (last_seen_at) WHERE ended_at IS NULL;

@@ -14,6 +14,7 @@ from jobplatform.journal.item import Item
 from jobplatform.journal.notes import LogLine, Progress
 from jobplatform.journal.open import NewJob, Open, Opened
 from jobplatform.journal.release import next_due, release
+from jobplatform.journal.rescue import Rescued, rescue
 from jobplatform.journal.resend import resend
 from jobplatform.journal.settle import Settle, Settled
 
@@ -30,10 +31,12 @@ __all__ = [
     "Opened",
     "Progress",
     "Refused",
+    "Rescued",
     "Settle",
     "Settled",
     "commit",
     "next_due",
     "release",
+    "rescue",
     "resend",
 ]

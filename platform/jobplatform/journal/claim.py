@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Final, NamedTuple
 
-from peewee import JOIN, Case, Select, Value, fn
+from peewee import JOIN, SQL, Case, Select, Value, fn
 
 from jobplatform.journal.hint import Hint
 from jobplatform.journal.tell import tell
-from jobplatform.models import Job
+from jobplatform.models import Job, Worker
 from jobplatform.statement import Batch, Statement
 from jobplatform.states import Event, Status
 
@@ -24,13 +24,16 @@ class Claimed(NamedTuple):
     #: Errors so far that led to another attempt.
     retries: int
     created_at: datetime
+    #: Whether it has killed so many workers that no other such job runs beside it (P22).
+    suspect: bool
 
 
 class Refused(NamedTuple):
     """A claim that was not granted: somebody else has the job, or it no longer wants to run."""
 
-    #: Whether there is such a job of this type at all.
-    known: bool
+    #: Where the job is; None: there is no such job of this type. `queued`: it is suspect, and waits for the end of
+    #: another suspect job of this worker (P22), or the worker was declared dead (P17).
+    status: Status | None
 
 
 @dataclass(slots=True)
@@ -44,6 +47,8 @@ class Claim:
     type: str
     token: str
     worker: int
+    #: From so many crashes on a job is suspect.
+    suspect_from: int
     deadline: ClassVar[None] = None
     size: ClassVar[int] = 0
 
@@ -52,15 +57,15 @@ class Claim:
         return self.job_id
 
     def rows(self) -> Sequence[tuple[Any, ...]]:
-        return ((self.job_id, self.type, self.token, self.worker),)
+        return ((self.job_id, self.type, self.token, self.worker, self.suspect_from),)
 
     def answer(self, rows: Sequence[tuple[Any, ...]]) -> tuple[Claimed | Refused, list[Hint]]:
-        *claimed, known = rows[0]
-        return Refused(known) if claimed[0] is None else Claimed(*claimed), []
+        *claimed, status = rows[0]
+        return Refused(Status(status) if status else None) if claimed[0] is None else Claimed(*claimed), []
 
 
 def _statement() -> Statement:
-    batch = Batch(id="uuid", type="text", token="uuid", worker="bigint")
+    batch = Batch(id="uuid", type="text", token="uuid", worker="bigint", suspect_from="integer")
     at = fn.greatest(batch.now, Job.updated_at)
     claimed = (
         Job.update(
@@ -76,7 +81,13 @@ def _statement() -> Statement:
             }
         )
         .from_(batch.cte)
-        .where(Job.id == batch.id, Job.type == batch.type, Job.status == Status.QUEUED)
+        .where(
+            Job.id == batch.id,
+            Job.type == batch.type,
+            Job.status == Status.QUEUED,
+            fn.exists(_live_worker(batch)),
+            (Job.crashes < batch.suspect_from) | _only_suspect(batch),
+        )
         .returning(Job.id, Job.attempts, Job.worker, Job.token, Job.updated_at.alias("at"))
         .cte("claimed")
     )
@@ -91,7 +102,7 @@ def _statement() -> Statement:
     # Read in the same statement, a row is as it was before it: queued when claimed now, and running under the token
     # only when an earlier try of this very claim succeeded.
     own = (Job.status == Status.RUNNING) & (Job.token == batch.token)
-    known = Job.select(Value(1)).where(Job.id == batch.id, Job.type == batch.type)
+    status = Job.select(Job.status).where(Job.id == batch.id, Job.type == batch.type)
     answer = (
         Select(
             [batch.cte],
@@ -101,7 +112,8 @@ def _statement() -> Statement:
                 Job.options.cast("text"),
                 Job.retries,
                 Job.created_at,
-                Case(None, [(Job.id.is_null(), fn.exists(known))], True),
+                Job.crashes >= batch.suspect_from,
+                Case(None, [(Job.id.is_null(), status)], None),
             ],
         )
         .join(claimed, JOIN.LEFT_OUTER, on=(claimed.c.token == batch.token))
@@ -109,6 +121,26 @@ def _statement() -> Statement:
         .with_cte(batch.cte, claimed, told)
     )
     return Statement(batch, answer)
+
+
+def _live_worker(batch: Batch) -> Select:
+    """A worker that was declared dead claims nothing more, though it may not know it yet (P17)."""
+    return Worker.select(Value(1)).where(Worker.id == batch.worker, Worker.ended_at.is_null())
+
+
+def _only_suspect(batch: Batch) -> Any:
+    """A job that may kill its worker next runs beside no other such job: it would take that one along (P22)."""
+    running = Job.alias("running")
+    beside = running.select(Value(1)).where(
+        running.worker == batch.worker,
+        running.status == Status.RUNNING,
+        running.crashes >= batch.suspect_from,
+    )
+    earlier = SQL(
+        "(SELECT 1 FROM batch AS earlier JOIN jobs AS suspect ON suspect.id = earlier.id"
+        " WHERE earlier.n < batch.n AND suspect.crashes >= earlier.suspect_from AND suspect.status = 'queued')"
+    )
+    return ~fn.exists(beside) & ~fn.exists(earlier)
 
 
 STATEMENT: Final = _statement()

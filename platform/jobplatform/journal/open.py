@@ -30,6 +30,8 @@ class NewJob:
     #: When to run: a time, or so many milliseconds after the database's now. Neither, or a past time: at once.
     run_at: datetime | None = None
     delay_ms: int | None = None
+    #: What its actor wants done when its worker dies: ``retry`` or ``fail``.
+    on_crash: str = "retry"
     #: On whose behalf.
     who: str | None = None
 
@@ -58,7 +60,9 @@ class Open:
         return sum(len(job.payload) for job in self.jobs)
 
     def rows(self) -> Sequence[tuple[Any, ...]]:
-        return [(j.id, j.type, j.queue, j.payload, j.options, j.run_at, j.delay_ms, j.who) for j in self.jobs]
+        return [
+            (j.id, j.type, j.queue, j.payload, j.options, j.on_crash, j.run_at, j.delay_ms, j.who) for j in self.jobs
+        ]
 
     def answer(self, rows: Sequence[tuple[Any, ...]]) -> tuple[list[Opened] | JobIdTaken, list[Hint]]:
         opened, hints = [], []
@@ -78,6 +82,7 @@ def _statement() -> Statement:
         queue="text",
         payload="text",
         options="text",
+        on_crash="text",
         run_at="timestamptz",
         delay_ms="bigint",
         who="text",
@@ -91,6 +96,7 @@ def _statement() -> Statement:
         Job.queue: batch.queue,
         Job.payload: batch.payload.cast("json"),
         Job.options: batch.options.cast("json"),
+        Job.on_crash: batch.on_crash,
         Job.status: Case(None, [(waits, Status.SCHEDULED)], Status.QUEUED),
         Job.run_at: due,
         Job.dispatched_at: Case(None, [(waits, None)], batch.now),

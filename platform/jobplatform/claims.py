@@ -1,0 +1,107 @@
+"""Claiming the jobs that hints name, for the worker threads of this process."""
+
+import logging
+import threading
+import uuid
+from typing import TYPE_CHECKING, Any, Final
+
+from dramatiq.broker import MessageProxy
+from dramatiq.middleware import SkipMessage
+
+from jobplatform.attempt import Attempt
+from jobplatform.hands import Hands
+from jobplatform.hints import HintSender
+from jobplatform.journal import Claim, Claimed, Hint, Refused
+from jobplatform.lifeline import Lifeline
+from jobplatform.states import Status
+from jobplatform.writer import Writer
+
+if TYPE_CHECKING:
+    from jobplatform.job_actor import JobActor
+
+log: Final = logging.getLogger(__name__)
+
+#: How often a thread that waits for Postgres looks whether its worker is stopping, in seconds.
+_LOOK_UP: Final = 0.5
+
+
+class Claims:
+    """Asks the writer, and waits for the answer as long as Postgres takes.
+
+    ``crash_limit`` deaths end a job. One death before that it is suspect, and runs beside no other suspect job: so it
+    takes no innocent one along (P22).
+    """
+
+    def __init__(self, writer: Writer, sender: HintSender, hands: Hands, crash_limit: int) -> None:
+        self._writer = writer
+        self._sender = sender
+        self._hands = hands
+        self._suspect_from = max(1, crash_limit - 1)
+        self._lock = threading.Lock()
+        self._aside: list[Hint] = []
+        #: Hints that named no job on record (P9).
+        self.unknown = 0
+
+    def claim(self, message: MessageProxy, actor: "JobActor[..., Any]", lifeline: Lifeline) -> tuple[Attempt, Claimed]:
+        """The attempt that begins, now in this process' hands, and what to run.
+
+        Raises:
+            SkipMessage: it is not to be run, or not here, or not now. The hint has served its purpose.
+        """
+        worker = lifeline.wait_for_id()
+        if worker is None or lifeline.stopping:
+            raise SkipMessage("The worker is stopping.")
+        claim = Claim(message.message_id, actor.type, str(uuid.uuid4()), worker, self._suspect_from)
+        self._hands.expect(claim.token)
+        try:
+            answer = self._ask(claim, lifeline)
+            if isinstance(answer, Refused):
+                raise SkipMessage(self._why(claim, answer, message))
+        except BaseException:
+            # Should it be granted all the same, it is in no hand, and the next beats give it back (P6).
+            self._hands.let_go(claim.token)
+            raise
+        attempt = Attempt(
+            job_id=claim.job_id,
+            type=actor.type,
+            queue=actor.queue_name,
+            number=answer.attempt,
+            token=claim.token,
+            worker=worker,
+            retries=answer.retries,
+            suspect=answer.suspect,
+        )
+        self._hands.take(attempt)
+        return attempt, answer
+
+    def ended(self, attempt: Attempt) -> None:
+        """An attempt's outcome is written. If it was suspect, those that were set aside for it have their turn."""
+        self._hands.let_go(attempt.token)
+        if attempt.suspect:
+            with self._lock:
+                waiting, self._aside = self._aside, []
+            if waiting:
+                self._sender.send(waiting)
+
+    def _ask(self, claim: Claim, lifeline: Lifeline) -> Claimed | Refused:
+        future = self._writer.put(claim)
+        while True:
+            try:
+                answer: Claimed | Refused = future.result(_LOOK_UP)
+            except TimeoutError:
+                if lifeline.stopping:
+                    raise SkipMessage("The worker is stopping.") from None
+            else:
+                return answer
+
+    def _why(self, claim: Claim, refused: Refused, message: MessageProxy) -> str:
+        if refused.status is None:
+            self.unknown += 1
+            log.warning("A hint names a job that is not on record: %s %s", claim.type, claim.job_id)
+            return "There is no such job."
+        if refused.status is Status.QUEUED:
+            stamp = message.options.get("dispatched_at", 0)
+            with self._lock:
+                self._aside.append(Hint(claim.job_id, claim.type, message.queue_name, stamp))
+            return "The job waits for the end of another one that may kill the worker."
+        return f"The job is {refused.status} already."

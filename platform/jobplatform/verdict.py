@@ -1,0 +1,88 @@
+"""How an attempt ended: decided from what Dramatiq and the actor left behind, in the order of P11."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from dramatiq.broker import Broker, MessageProxy
+from dramatiq.common import compute_backoff
+from dramatiq.middleware import Shutdown, TimeLimitExceeded
+
+from jobplatform.attempt import Attempt, Cancelled
+from jobplatform.outcome import Unstorable, failure, failure_of, result_text
+from jobplatform.settings import Settings
+from jobplatform.states import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the journal is to record. ``result`` and ``error`` are JSON texts."""
+
+    event: Event
+    result: str | None = None
+    error: str | None = None
+    #: Until the next attempt, for `retry_planned`.
+    delay_ms: int | None = None
+
+
+def verdict_on(
+    attempt: Attempt,
+    message: MessageProxy,
+    broker: Broker,
+    settings: Settings,
+    *,
+    result: Any,
+    exception: BaseException | None,
+) -> Verdict:
+    """Decide on an attempt that ran. `Retries` has decided before: it failed the message, or asked for a retry."""
+    if attempt.struck_by is Cancelled and isinstance(exception, Cancelled):
+        return Verdict(Event.CANCELLED)
+    if isinstance(exception, Shutdown):
+        return _interrupted(message, broker)
+    if message.failed:
+        return Verdict(Event.FAILED, error=_error(exception) or failure("skipped", "A middleware failed the job."))
+    if attempt.retry_delay is not None:
+        error = _error(exception) or failure("error", "The actor asked for another attempt.")
+        return Verdict(Event.RETRY_PLANNED, error=error, delay_ms=attempt.retry_delay)
+    if exception is not None:
+        return _retry_by_policy(attempt, message, broker, settings, exception)
+    try:
+        return Verdict(Event.COMPLETED, result=result_text(result))
+    except Unstorable as error:
+        return Verdict(Event.FAILED, error=failure("unstorable", f"The result cannot be stored: {error}"))
+
+
+def verdict_on_skipped(message: MessageProxy) -> Verdict:
+    """Decide on an attempt that another middleware refused to run after it was claimed."""
+    if message.failed:
+        return Verdict(Event.FAILED, error=failure("expired", "The job was too old to start: max_age had passed."))
+    return Verdict(Event.FAILED, error=failure("skipped", "A middleware skipped the job."))
+
+
+def _interrupted(message: MessageProxy, broker: Broker) -> Verdict:
+    """Cut short by its worker's stop: it runs elsewhere, unless it must not run twice (P21)."""
+    if broker.get_actor(message.actor_name).options.get("on_crash") == "fail":
+        reason = "Its worker stopped before it was done, and it must not run twice."
+        return Verdict(Event.FAILED, error=failure("crashed", reason))
+    return Verdict(Event.INTERRUPTED)
+
+
+def _retry_by_policy(
+    attempt: Attempt, message: MessageProxy, broker: Broker, settings: Settings, exception: BaseException
+) -> Verdict:
+    """For an exception that `Retries` did not get to decide on."""
+    options = {**broker.get_actor(message.actor_name).options, **message.options}
+    most = options.get("max_retries", settings.max_retries)
+    if most is not None and attempt.retries >= most:
+        return Verdict(Event.FAILED, error=_error(exception))
+    _, delay = compute_backoff(
+        attempt.retries,
+        factor=options.get("min_backoff", settings.min_backoff),
+        max_backoff=options.get("max_backoff", settings.max_backoff),
+    )
+    return Verdict(Event.RETRY_PLANNED, error=_error(exception), delay_ms=int(delay))
+
+
+def _error(exception: BaseException | None) -> str | None:
+    if exception is None:
+        return None
+    return failure_of(exception, "time_limit" if isinstance(exception, TimeLimitExceeded) else "error")
