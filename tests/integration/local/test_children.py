@@ -57,6 +57,21 @@ def test_a_child_that_does_not_stop_is_killed_with_all_its_group_after_the_grace
     assert child.ending == "killed by SIGKILL"
 
 
+def test_whom_a_killed_child_left_behind_is_asked_to_stop() -> None:
+    lines: list[str] = []
+    orphan = "trap 'echo asked; exit' TERM; echo ready; while :; do sleep 0.05; done"
+    child = Child("parent", ("sh", "-c", f'sh -c "{orphan}" & wait'), on_line=lines.append)
+    child.start()
+    eventually(lambda: lines == ["ready"])
+    os.kill(child.pid, SIGKILL)
+    eventually(lambda: not child.running)
+
+    child.stop()
+
+    assert child.gone
+    assert lines[-1] == "asked"
+
+
 def test_a_child_that_ends_as_it_starts_says_why() -> None:
     child = Child("hasty", ("sh", "-c", "echo no such luck; exit 3"), on_line=lambda _: None)
     child.start()
