@@ -49,7 +49,7 @@ def email_send(
     )
     recipients = [mailbox.address for mailbox in (*shown, *copied, *hidden)]
     delivery = deliver(message, sender.address, recipients, MailServer.at(settings().smtp_url))
-    return {"messageId": message["Message-ID"], "accepted": delivery.accepted, "refused": delivery.refused}
+    return {"messageId": str(message["Message-ID"]), "accepted": delivery.accepted, "refused": delivery.refused}
 
 
 def _mailboxes(given: str | list[str] | None) -> list[Mailbox]:

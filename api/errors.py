@@ -7,7 +7,7 @@ import falcon
 import falcon.asgi
 
 from api.problems import INTERNAL_ERROR, NOT_FOUND, UNAVAILABLE, Problem, document
-from jobplatform.errors import DatabaseUnavailable
+from jobplatform.errors import DatabaseUnavailable, SchemaMissing
 
 #: When to come back after a 503, in seconds.
 RETRY_AFTER: Final = {"Retry-After": "2"}
@@ -25,7 +25,7 @@ def answer_errors(app: falcon.asgi.App[Any, Any]) -> None:
 
 def in_general(error: DatabaseUnavailable) -> str:
     """What has happened, without what only operators should see: addresses and names of users."""
-    return str(type(error)())
+    return str(error) if isinstance(error, SchemaMissing) else "Postgres does not answer."
 
 
 def _write(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError) -> None:

@@ -12,6 +12,7 @@ from jobplatform.local.ports import free_port as any_free_port
 from jobplatform.local.postgres import Postgres
 from jobplatform.local.valkey import Valkey
 from tests.services.databases import fresh_database, make_template
+from tests.services.invariants import assert_sound
 from tests.services.mail import MailServer, mail_server
 from tests.services.processes import Processes
 
@@ -66,9 +67,11 @@ def redis_server(server_folder: Path) -> Iterator[Valkey]:
 
 @pytest.fixture
 def database_url(postgres_server: Postgres) -> Iterator[str]:
-    """A fresh database with the whole schema."""
+    """A fresh database with the whole schema. Whatever a test did to it, its jobs and their history must agree."""
     with fresh_database(postgres_server) as url:
         yield url
+        postgres_server.start()  # a test may have taken it away
+        assert_sound(url)
 
 
 @pytest.fixture

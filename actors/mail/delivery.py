@@ -129,32 +129,31 @@ def _errors_told(server: MailServer) -> Iterator[None]:
     try:
         yield
     except smtplib.SMTPRecipientsRefused as error:
-        raise _verdict(
-            "every recipient", [code for code, _ in error.recipients.values()], _told(error.recipients)
-        ) from error
+        raise _verdict("every recipient", error.recipients) from error
     except smtplib.SMTPSenderRefused as error:
-        raise _verdict(f"the sender {error.sender}", [error.smtp_code], _text(error.smtp_error)) from error
+        raise _verdict("the sender", {error.sender: (error.smtp_code, error.smtp_error)}) from error
     except smtplib.SMTPDataError as error:
-        raise _verdict("the message", [error.smtp_code], f"{error.smtp_code} {_text(error.smtp_error)}") from error
+        raise _verdict("the message", {"": (error.smtp_code, error.smtp_error)}) from error
     except smtplib.SMTPResponseException as error:
-        said = f"{error.smtp_code} {_text(error.smtp_error)}"
+        said = _told("", error.smtp_code, error.smtp_error)
         raise NotDelivered(f"The mail server {server} does not serve us: {said}") from error
     except (smtplib.SMTPException, OSError) as error:
         raise NotDelivered(f"The mail server {server} cannot be used: {error}") from error
 
 
-def _verdict(what: str, codes: Sequence[int], said: str) -> Undeliverable | NotDelivered:
-    if all(500 <= code < 600 and code not in _LOGIN_CODES for code in codes):
+def _verdict(what: str, answers: Mapping[str, tuple[int, bytes | str]]) -> Undeliverable | NotDelivered:
+    said = "; ".join(_told(about, *answer) for about, answer in answers.items())
+    if all(500 <= code < 600 and code not in _LOGIN_CODES for code, _ in answers.values()):
         return Undeliverable(f"The mail server refuses {what}: {said}")
     return NotDelivered(f"The mail server does not accept {what} now: {said}")
 
 
+def _told(about: str, code: int, said: bytes | str) -> str:
+    return f"{about and about + ': '}{code} {_text(said)}"
+
+
 def _refusals(refused: Mapping[str, tuple[int, bytes]]) -> dict[str, Refusal]:
     return {address: {"code": code, "message": _text(said)} for address, (code, said) in refused.items()}
-
-
-def _told(refused: Mapping[str, tuple[int, bytes]]) -> str:
-    return "; ".join(f"{address}: {code} {_text(said)}" for address, (code, said) in refused.items())
 
 
 def _text(said: bytes | str) -> str:

@@ -53,7 +53,7 @@ class Signature:
             raise InvalidPayload((_fault("", error),)) from None
         mark: Any = b"\\u0000" if isinstance(payload, bytes) else "\\u0000"
         # An escaped backslash before "u0000" is no NUL, so look at what the text means.
-        if mark in payload and (faults := tuple(_nuls(msgspec.json.decode(payload)))):
+        if mark in payload and (faults := _nuls_of(payload)):
             raise InvalidPayload(faults)
 
     def decode(self, payload: str) -> dict[str, Any]:
@@ -192,6 +192,13 @@ def _pointer(path: str) -> str:
 
 def _escape(name: str) -> str:
     return name.replace("~", "~0").replace("/", "~1")
+
+
+def _nuls_of(payload: bytes | str) -> tuple[Fault, ...]:
+    try:
+        return tuple(_nuls(msgspec.json.decode(payload)))
+    except RecursionError as error:  # msgspec goes a little deeper than we can
+        return (_fault("", error),)
 
 
 def _nuls(value: Any, pointer: str = "") -> Iterator[Fault]:

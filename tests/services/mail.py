@@ -58,9 +58,10 @@ class MailServer:
 
 
 @contextmanager
-def mail_server() -> Iterator[MailServer]:
+def mail_server(**options: Any) -> Iterator[MailServer]:
+    """A mail server on 127.0.0.1; ``options`` are those of aiosmtpd's `Controller`."""
     server = MailServer(free_port())
-    controller = Controller(server, hostname="127.0.0.1", port=server.port)
+    controller = Controller(server, hostname="127.0.0.1", port=server.port, **options)
     controller.start()
     try:
         yield server

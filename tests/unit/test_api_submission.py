@@ -227,6 +227,13 @@ def test_a_value_that_cannot_be_stored_is_refused(value: bytes, pointer: str) ->
     assert _pointers(_anything_of(value)) == [pointer]
 
 
+def test_a_nul_at_any_depth_is_refused_and_never_breaks_anything() -> None:
+    for depth in range(880, 1_000):
+        for before, after in ((b"[", b"]"), (b'{"a":', b"}")):
+            problem = _problem(_anything_of(before * depth + b'"\\u0000"' + after * depth))
+            assert problem.status_code in (400, 422)
+
+
 def test_an_escaped_backslash_before_u0000_is_no_nul() -> None:
     assert _read(_anything_of(b'"\\\\u0000"')).payload == r'{"value": "\\u0000"}'
 

@@ -70,11 +70,12 @@ class _Transaction:
     def _steps(self) -> list[tuple[Statement, list[int]]]:
         """The places of the items by statement, such that no statement meets a job twice (P3)."""
         steps: dict[tuple[type[Item], int], list[int]] = defaultdict(list)
-        seen: Counter[tuple[type[Item], str | None]] = Counter()
+        seen: Counter[tuple[type[Item], str]] = Counter()
         for place, item in enumerate(self._items):
-            kind, job_id = type(item), item.locks
-            number = seen[kind, job_id] if job_id is not None else 0
-            seen[kind, job_id] += 1
+            kind, ids = type(item), _ids(item)
+            number = max((seen[kind, job_id] for job_id in ids), default=0)
+            for job_id in ids:
+                seen[kind, job_id] = number + 1
             steps[kind, number].append(place)
         order = list(_STATEMENTS)
         return [
@@ -88,6 +89,10 @@ class _Transaction:
         for place, of_item in zip(places, rows, strict=True):
             item = self._items[place]
             answer, hints = item.answer(list(islice(answers, len(of_item))))
+            if isinstance(answer, JobIdTaken):
+                # By a lost first try of this very item, perhaps, whose commit it had to wait for: only the next
+                # statement sees what was committed since this one began (P4).
+                answer, hints = item.answer(statement.execute(of_item))
             if isinstance(answer, JobIdTaken) and len(of_item) > 1:
                 raise answer
             self._answers[place] = answer
@@ -117,6 +122,13 @@ class _Transaction:
 def _needs_more(item: Item) -> bool:
     """Whether its statement may be followed by another one, or taken back."""
     return bool(isinstance(item, Settle) and item.follow_ups) or (isinstance(item, Open) and len(item.jobs) > 1)
+
+
+def _ids(item: Item) -> Sequence[str]:
+    """The ids of the jobs that it changes or makes."""
+    if isinstance(item, Open):
+        return [job.id for job in item.jobs]
+    return () if item.locks is None else (item.locks,)
 
 
 def _lock(items: Sequence[Item]) -> str:

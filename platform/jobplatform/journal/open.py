@@ -65,6 +65,8 @@ class Open:
         ]
 
     def answer(self, rows: Sequence[tuple[Any, ...]]) -> tuple[list[Opened] | JobIdTaken, list[Hint]]:
+        if len({job.id for job in self.jobs}) < len(self.jobs):
+            return JobIdTaken("Two jobs of one batch have the same id."), []
         opened, hints = [], []
         for job, (own, status, created_at, run_at, dispatched_at) in zip(self.jobs, rows, strict=True):
             if not own:

@@ -61,6 +61,7 @@ class Child:
         self._keep_open = tuple(keep_open)
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: threading.Thread | None = None
+        self._orphans_asked = False
 
     @property
     def pid(self) -> int:
@@ -92,6 +93,8 @@ class Child:
         if self.running:
             return
         self.kill()
+        self._orphans_asked = False
+        self.last_line = ""
         identity = {} if self._user is None else {"user": self._user, "group": self._user, "extra_groups": ()}
         self._process = subprocess.Popen(  # noqa: S603 - the command is the caller's own
             (*_LEASH, str(int(self._stop_signal)), str(os.getpid()), *self._command),
@@ -147,8 +150,12 @@ class Child:
         self.kill()
 
     def stop_soon(self) -> None:
-        """Ask it to stop, without waiting."""
-        self.signal(self._stop_signal)
+        """Ask it to stop, without waiting; if it died, ask once those whom it left behind."""
+        if self.running:
+            self.signal(self._stop_signal)
+        elif self._process is not None and not self._orphans_asked:
+            self._orphans_asked = True
+            self._signal_group(self._stop_signal)
 
     def kill(self) -> None:
         """Kill its whole process group and wait."""

@@ -21,8 +21,6 @@ from jobplatform.settings import Settings
 
 _READY_SECONDS: Final = 60
 _POSTGRES_OPTIONS: Final = {"log_line_prefix": "", "log_checkpoints": "off", "max_connections": "200"}
-_POSTGRES_FIRST_PORT: Final = 15_432
-_VALKEY_FIRST_PORT: Final = 16_379
 _WORKER: Final = ("dramatiq", "jobplatform.worker", "--processes", "2", "--threads", "32")
 #: gunicorn gives requests ten seconds; running jobs get a little longer before their worker is killed.
 _API_GRACE_SECONDS: Final = 13.0
@@ -101,7 +99,7 @@ class _Stack:
             return self._settings.database_url
         server = Postgres(
             self._folder.path / "postgres",
-            self._folder.port("postgres", _POSTGRES_FIRST_PORT),
+            self._folder.port("postgres"),
             on_line=self._log.of("postgres"),
             options=_POSTGRES_OPTIONS,
             keep_open=(self._folder.children_lock,),
@@ -116,7 +114,7 @@ class _Stack:
             return self._settings.redis_url
         server = Valkey(
             self._folder.path / "valkey",
-            self._folder.port("valkey", _VALKEY_FIRST_PORT),
+            self._folder.port("valkey"),
             on_line=self._log.of("valkey"),
             keep_open=(self._folder.children_lock,),
         )

@@ -107,6 +107,7 @@ class Supervisor:
             care.ends = 0
         pause = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2**care.ends)
         care.ends += 1
+        care.child.stop_soon()
         care.again_at = now + pause
         care.again_at_the_latest = now + max(pause, care.child.grace_seconds)
         self._say(f"{care.child.name} ended by itself ({care.child.ending}): it is started again in {pause:g} s")

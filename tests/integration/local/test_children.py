@@ -57,6 +57,21 @@ def test_a_child_that_does_not_stop_is_killed_with_all_its_group_after_the_grace
     assert child.ending == "killed by SIGKILL"
 
 
+def test_whom_a_killed_child_left_behind_is_asked_to_stop() -> None:
+    lines: list[str] = []
+    orphan = "trap 'echo asked; exit' TERM; echo ready; while :; do sleep 0.05; done"
+    child = Child("parent", ("sh", "-c", f'sh -c "{orphan}" & wait'), on_line=lines.append)
+    child.start()
+    eventually(lambda: lines == ["ready"])
+    os.kill(child.pid, SIGKILL)
+    eventually(lambda: not child.running)
+
+    child.stop()
+
+    assert child.gone
+    assert lines[-1] == "asked"
+
+
 def test_a_child_that_ends_as_it_starts_says_why() -> None:
     child = Child("hasty", ("sh", "-c", "echo no such luck; exit 3"), on_line=lambda _: None)
     child.start()
@@ -81,6 +96,7 @@ def test_the_supervisor_starts_a_dead_child_again_and_stops_all_in_reverse(tmp_p
     children = [_writes_its_name_at_the_end(name, ended) for name in ("bottom", "top")]
     for child in children:
         supervisor.start(child)
+    assert eventually(lambda: all(child.last_line == "ready" for child in children))
     first = children[0].pid
 
     def disturb() -> None:
@@ -112,12 +128,4 @@ def test_the_supervisor_starts_nothing_more_once_it_is_asked_to_stop() -> None:
 
 def _writes_its_name_at_the_end(name: str, file: Path) -> Child:
     script = f"trap 'echo {name} >> {file}; exit 0' TERM; echo ready; while :; do sleep 0.05; done"
-    child = Child(name, ("sh", "-c", script), on_line=lambda _: None)
-    ready = child.start
-
-    def start() -> None:
-        ready()
-        child.wait_until(lambda: child.last_line == "ready", 10)
-
-    child.start = start  # type: ignore[method-assign]
-    return child
+    return Child(name, ("sh", "-c", script), on_line=lambda _: None)

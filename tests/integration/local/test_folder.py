@@ -62,12 +62,12 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
 
 def test_a_server_keeps_its_port_as_long_as_it_is_free(folder: LocalFolder) -> None:
     folder.path.mkdir()
-    first = folder.port("postgres", free_port())
+    first = folder.port("postgres")
 
-    assert folder.port("postgres", 15_432) == first
+    assert folder.port("postgres") == first
 
     with closing(socket.create_server(("127.0.0.1", first))):
-        assert folder.port("postgres", 15_432) != first
+        assert folder.port("postgres") != first
 
 
 def test_a_taken_port_is_one_line_that_names_the_port_and_the_variable(taken_port: int) -> None:

@@ -1,0 +1,25 @@
+"""What the tests of the engine's modules share."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from jobplatform.local.postgres import Postgres
+from tests.services.databases import fresh_database
+from tests.services.invariants import assert_sound
+from tests.services.journal import connected, read
+
+
+@pytest.fixture(scope="session")
+def _journal_database(postgres_server: Postgres) -> Iterator[str]:
+    with fresh_database(postgres_server) as url:
+        yield url
+
+
+@pytest.fixture
+def journal_url(_journal_database: str) -> Iterator[str]:
+    """An empty database that the models of this thread are connected to: emptied, not made, as that is faster."""
+    read(_journal_database, "SET lock_timeout = '5s'; TRUNCATE jobs, transitions, workers, job_logs")
+    with connected(_journal_database):
+        yield _journal_database
+    assert_sound(_journal_database)
