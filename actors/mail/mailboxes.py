@@ -33,6 +33,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 _LOCAL_PART: Final = re.compile(
     r"[\w!#$%&'*+/=?^`{|}~\u0080-\U0010ffff-]+(?:\.[\w!#$%&'*+/=?^`{|}~\u0080-\U0010ffff-]+)*"
 )
+_WORDS: Final = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(?: [\w!#$%&'*+/=?^`{|}~-]+)*", re.ASCII)
 _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.IGNORECASE | re.ASCII)
 #: What Python's IDNA (2003) turns into another domain than today's (2008) does: never guess at whose mail it is.
 _AMBIGUOUS: Final = re.compile("[ß\N{GREEK SMALL LETTER FINAL SIGMA}\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}]")
@@ -99,6 +100,8 @@ def encoded_words(text: str, header: str | None = None) -> str:
 def _phrase(name: str) -> str:
     if not name.isascii() or len(name) > _SHORT or "=?" in name:
         return encoded_words(name)
+    if _WORDS.fullmatch(name):
+        return name
     return '"' + re.sub(r'(["\\])', r"\\\1", name) + '"'
 
 

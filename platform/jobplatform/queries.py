@@ -8,6 +8,7 @@ from typing import NamedTuple
 from peewee import JOIN, SQL, Case, fn
 
 from jobplatform.models import Job, SchemaMigration, Transition, Worker, database
+from jobplatform.statement import Parameter, Query
 
 
 class JobRow(NamedTuple):
@@ -45,56 +46,59 @@ class EventRow(NamedTuple):
     detail: str | None
 
 
+_IDS = fn.any(SQL("%s::uuid[]", [Parameter("ids")]))
+
+_JOBS = Query(
+    Job.select(
+        Job.id.cast("text"),
+        Job.type,
+        Job.status,
+        Job.priority,
+        Job.queue,
+        Job.attempts,
+        Job.payload.cast("text"),
+        Job.result.cast("text"),
+        Job.error.cast("text"),
+        Job.progress.cast("text"),
+        Job.created_at,
+        Job.updated_at,
+        Job.started_at,
+        Job.finished_at,
+        Job.run_at,
+    ).where(Job.id == _IDS)
+)
+
+#: ``host:pid#number``. Nothing where there is none: format() makes a text of nothing, too.
+_WORKER = Case(None, [(Worker.id.is_null(False), fn.format("%s:%s#%s", Worker.host, Worker.pid, Worker.id))], None)
+
+_EVENTS = Query(
+    Transition.select(
+        Transition.job_id.cast("text"),
+        Transition.id,
+        Transition.event,
+        Transition.from_status,
+        Transition.to_status,
+        Transition.attempt,
+        Transition.at,
+        _WORKER,
+        Transition.who,
+        Transition.detail.cast("text"),
+    )
+    .join(Worker, JOIN.LEFT_OUTER, on=(Worker.id == Transition.worker))
+    .where(Transition.job_id == _IDS)
+    .order_by(Transition.id)
+)
+
+
 def jobs(ids: Sequence[str]) -> dict[str, JobRow]:
     """The jobs with these ids, those that exist."""
-    rows = (
-        Job.select(
-            Job.id.cast("text"),
-            Job.type,
-            Job.status,
-            Job.priority,
-            Job.queue,
-            Job.attempts,
-            Job.payload.cast("text"),
-            Job.result.cast("text"),
-            Job.error.cast("text"),
-            Job.progress.cast("text"),
-            Job.created_at,
-            Job.updated_at,
-            Job.started_at,
-            Job.finished_at,
-            Job.run_at,
-        )
-        .where(Job.id == fn.any(SQL("%s::uuid[]", [list(ids)])))
-        .tuples()
-    )
-    return {row[0]: JobRow(*row) for row in rows.execute(database)}
+    return {row[0]: JobRow(*row) for row in _JOBS.execute({"ids": list(ids)})}
 
 
 def events(ids: Sequence[str]) -> dict[str, list[EventRow]]:
     """The transitions of these jobs, each job's in their order. A job that exists has at least one."""
-    name = fn.format("%s:%s#%s", Worker.host, Worker.pid, Worker.id)
-    worker = Case(None, [(Worker.id.is_null(False), name)], None)  # format() makes a text of nothing, too
-    rows = (
-        Transition.select(
-            Transition.job_id.cast("text"),
-            Transition.id,
-            Transition.event,
-            Transition.from_status,
-            Transition.to_status,
-            Transition.attempt,
-            Transition.at,
-            worker,
-            Transition.who,
-            Transition.detail.cast("text"),
-        )
-        .join(Worker, JOIN.LEFT_OUTER, on=(Worker.id == Transition.worker))
-        .where(Transition.job_id == fn.any(SQL("%s::uuid[]", [list(ids)])))
-        .order_by(Transition.id)
-        .tuples()
-    )
     by_job: dict[str, list[EventRow]] = defaultdict(list)
-    for job_id, *event in rows.execute(database):
+    for job_id, *event in _EVENTS.execute({"ids": list(ids)}):
         by_job[job_id].append(EventRow(*event))
     return by_job
 

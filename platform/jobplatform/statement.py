@@ -1,10 +1,10 @@
-"""A peewee query over a batch of items, rendered to SQL once and executed many times.
+"""peewee queries that are rendered to SQL once and executed many times.
 
 peewee takes a quarter of a millisecond to build even a simple query, which is more than Postgres takes to run it. So
-the journal builds each of its statements once, over a `Batch`, and executes it with the values of the day.
+what runs often is built once, with a `Parameter` in the place of each value, and executed with the values of the day.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from peewee import CTE, SQL, Column, Context, NodeList, Select
@@ -12,11 +12,28 @@ from peewee import CTE, SQL, Column, Context, NodeList, Select
 from jobplatform.models import database
 
 
-class _Values:
-    """Stands in the parameters of a rendered statement where one column of the batch belongs."""
+class Parameter:
+    """Stands in a query where a value belongs."""
 
-    def __init__(self, column: str) -> None:
-        self.column = column
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+class Query:
+    """A query, rendered."""
+
+    def __init__(self, query: Select) -> None:
+        sql, parameters = Context(**database.get_context_options()).sql(query).query()
+        self.sql: str = sql
+        self._parameters = tuple(parameters)
+
+    def execute(self, values: Mapping[str, Any], *, after: str = "") -> list[tuple[Any, ...]]:
+        """Run it in the calling thread's connection, with these values by their parameters' names.
+
+        ``after`` is SQL to run before it in the same round trip: a ``BEGIN``, or a lock.
+        """
+        given = [values[p.name] if isinstance(p, Parameter) else p for p in self._parameters]
+        return list(database.execute_sql(after + self.sql, given).fetchall())
 
 
 class Batch:
@@ -31,7 +48,7 @@ class Batch:
         self.names = tuple(types)
         arrays = ", ".join(f"%s::{kind}[]" for kind in types.values())
         rows = f"unnest({arrays}) WITH ORDINALITY AS u({', '.join(types)}, n)"
-        values = [_Values(name) for name in types]
+        values = [Parameter(name) for name in types]
         self.cte = CTE("batch", NodeList((SQL(f"SELECT *, clock_timestamp() AS now FROM {rows}", values),)))
 
     def __getattr__(self, column: str) -> Column:
@@ -39,20 +56,17 @@ class Batch:
 
 
 class Statement:
-    """One rendered statement, which answers every item of its batch with one row."""
+    """A query over a batch, which answers every item with one row."""
 
     def __init__(self, batch: Batch, answer: Select) -> None:
         self._names = batch.names
-        query = answer.order_by(batch.n)
-        self.sql, parameters = Context(**database.get_context_options()).sql(query).query()
-        self._parameters = tuple(parameters)
+        self._query = Query(answer.order_by(batch.n))
+
+    @property
+    def sql(self) -> str:
+        return self._query.sql
 
     def execute(self, items: Sequence[tuple[Any, ...]], *, after: str = "") -> list[tuple[Any, ...]]:
-        """Run it in the calling thread's connection, and answer in the order of the items.
-
-        ``items`` are tuples in the order of the batch's columns. ``after`` is SQL to run before it in the same round
-        trip: a ``BEGIN``, or a lock.
-        """
-        arrays = dict(zip(self._names, map(list, zip(*items, strict=True)), strict=True))
-        values = [arrays[p.column] if isinstance(p, _Values) else p for p in self._parameters]
-        return list(database.execute_sql(after + self.sql, values).fetchall())
+        """As `Query.execute`, for items that are tuples in the order of the batch's columns; it answers in theirs."""
+        columns = map(list, zip(*items, strict=True))
+        return self._query.execute(dict(zip(self._names, columns, strict=True)), after=after)

@@ -91,7 +91,8 @@ class Writer:
         batch: list[_Asked] = []
         try:
             while not (self._closed.is_set() and self._queue.empty()):
-                batch = self._gather()
+                batch = []
+                self._gather(batch)
                 self._write(batch)
                 batch = []  # what it carried may be large
         except BaseException as error:
@@ -100,9 +101,8 @@ class Writer:
         finally:
             give_up_connection()
 
-    def _gather(self) -> list[_Asked]:
-        """Wait for an item, and take what else is there. Empty when woken to end."""
-        batch: list[_Asked] = []
+    def _gather(self, batch: list[_Asked]) -> None:
+        """Wait for an item, and take what else is there. Nothing when woken to end."""
         text = 0
         asked = self._queue.get()
         while asked is not None:
@@ -113,7 +113,6 @@ class Writer:
             if len(batch) >= MOST_ITEMS or text >= MOST_TEXT or self._queue.empty():
                 break
             asked = self._queue.get()
-        return batch
 
     def _write(self, batch: Sequence[_Asked]) -> None:
         """Try until all of the batch is written, refused, or no longer waited for."""

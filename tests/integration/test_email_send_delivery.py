@@ -232,7 +232,7 @@ def test_wherever_a_conversation_breaks_only_a_verdict_on_the_mail_is_final(
     answers: tuple[str | None, ...], error: type[Exception], why: str
 ) -> None:
     with script(*answers) as url, pytest.raises(error, match=why):
-        send(url, answer_seconds=1)
+        send(url, answer_seconds=0.5)
 
 
 @pytest.mark.parametrize("goodbye", [(), (None,), ("421",), ("500",)])

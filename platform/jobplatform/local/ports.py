@@ -18,7 +18,8 @@ def free_port(candidates: Iterable[int] = (), host: str = "127.0.0.1") -> int:
 
     Any: below the range that outgoing connections take theirs from, so that the port can be used again after a restart.
     """
-    for port in (*candidates, *random.sample(range(10_000, 32_000), 200)):
+    # Not Python's shared generator: whoever seeds it, as tests do, would have every process choose the same port.
+    for port in (*candidates, *random.SystemRandom().sample(range(10_000, 32_000), 200)):
         if is_free(port, host):
             return port
     raise PortTaken(f"No port is free on {host}.")

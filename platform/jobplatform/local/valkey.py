@@ -57,6 +57,7 @@ class Valkey(Child):
     def _answers(self) -> bool:
         with redis.Redis.from_url(self.url, retry=None, socket_timeout=1) as client:
             try:
-                return bool(client.ping())
+                # Its own word: another server may have taken the port in between.
+                return bool(client.info("server")["process_id"] == self.pid)
             except redis.RedisError:  # also while it loads its data
                 return False

@@ -1,0 +1,107 @@
+"""A TCP proxy that loses an answer on its way: what was asked has been done, and the asker never hears of it."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from urllib.parse import urlsplit, urlunsplit
+
+_CHUNK = 65_536
+
+
+class Proxy:
+    """Stands before one server on 127.0.0.1. Tell it what to lose, and ask what it lost."""
+
+    def __init__(self, port: int) -> None:
+        #: How often an answer was lost.
+        self.lost = 0
+        self._target = port
+        self._marker: bytes | None = None
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._sockets: list[socket.socket] = [self._listener]
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
+
+    def url(self, url: str) -> str:
+        """The server's address, by way of this proxy."""
+        parts = urlsplit(url)
+        _, port = self._listener.getsockname()
+        return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.port}", f":{port}")))
+
+    def lose_answer_to(self, marker: str) -> None:
+        """Cut the connection when the server has answered the next request that holds this text."""
+        self._marker = marker.encode()
+
+    def close(self) -> None:
+        for each in self._sockets:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+        self._thread.join()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(("127.0.0.1", self._target))
+            self._sockets += [client, server]
+            connection = _Connection(client, server, self._take_marker)
+            threading.Thread(target=connection.ask, daemon=True).start()
+            threading.Thread(target=connection.answer, daemon=True).start()
+
+    def _take_marker(self, request: bytes) -> bool:
+        if self._marker is None or self._marker not in request:
+            return False
+        self._marker = None
+        self.lost += 1
+        return True
+
+
+class _Connection:
+    def __init__(self, client: socket.socket, server: socket.socket, loses: Callable[[bytes], bool]) -> None:
+        self._client = client
+        self._server = server
+        self._loses = loses
+        self._cut = False
+
+    def ask(self) -> None:
+        while data := _receive(self._client):
+            self._cut = self._cut or self._loses(data)
+            _send(self._server, data)
+        _end(self._server)
+
+    def answer(self) -> None:
+        # The first words of an answer come when all of a simple query is done, its commit included.
+        while (data := _receive(self._server)) and not self._cut:
+            _send(self._client, data)
+        _end(self._client)
+        _end(self._server)
+
+
+def _receive(source: socket.socket) -> bytes:
+    try:
+        return source.recv(_CHUNK)
+    except OSError:
+        return b""
+
+
+def _send(target: socket.socket, data: bytes) -> None:
+    with suppress(OSError):
+        target.sendall(data)
+
+
+def _end(each: socket.socket) -> None:
+    with suppress(OSError):
+        each.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def proxy_before(url: str) -> Iterator[Proxy]:
+    """A proxy before the server that this address names."""
+    proxy = Proxy(urlsplit(url).port or 0)
+    try:
+        yield proxy
+    finally:
+        proxy.close()
