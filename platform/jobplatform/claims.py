@@ -13,7 +13,6 @@ from jobplatform.hands import Hands
 from jobplatform.hints import HintSender
 from jobplatform.journal import Claim, Claimed, Hint, Refused
 from jobplatform.lifeline import Lifeline
-from jobplatform.states import Status
 from jobplatform.writer import Writer
 
 if TYPE_CHECKING:
@@ -95,13 +94,13 @@ class Claims:
                 return answer
 
     def _why(self, claim: Claim, refused: Refused, message: MessageProxy) -> str:
-        if refused.status is None:
+        if not refused.known:
             self.unknown += 1
             log.warning("A hint names a job that is not on record: %s %s", claim.type, claim.job_id)
             return "There is no such job."
-        if refused.status is Status.QUEUED:
+        if refused.waits:
             stamp = message.options.get("dispatched_at", 0)
             with self._lock:
                 self._aside.append(Hint(claim.job_id, claim.type, message.queue_name, stamp))
             return "The job waits for the end of another one that may kill the worker."
-        return f"The job is {refused.status} already."
+        return "The job is not queued any more."

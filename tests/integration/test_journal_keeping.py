@@ -43,8 +43,8 @@ def a_worker(
     """A worker on record."""
     read(
         url,
-        "INSERT INTO workers (host, pid, version, queues, types, threads, started_at, last_seen_at, ended_at)"
-        " VALUES ('here', 1, '0', %s, %s, 1, now(), now() - %s::interval, CASE WHEN %s THEN now() END)",
+        "INSERT INTO workers (host, pid, version, broker, queues, types, threads, started_at, last_seen_at, ended_at)"
+        " VALUES ('here', 1, '0', 'none', %s, %s, 1, now(), now() - %s::interval, CASE WHEN %s THEN now() END)",
         [queues, types, silent, ended],
     )
 

@@ -14,8 +14,11 @@ from jobplatform.journal import Claim, Claimed, NewJob, Open, Opened, Settle, Se
 from jobplatform.models import connect_to, database
 from jobplatform.states import Event
 
-#: A worker's number. No table demands that there is one.
-WORKER = 7
+#: The number of the worker that `connected` puts on record.
+WORKER = 7_007
+
+#: From so many crashes on a job is suspect.
+SUSPECT_FROM = 2
 
 
 @contextmanager
@@ -23,10 +26,35 @@ def connected(url: str) -> Iterator[None]:
     """Point the models at a database, and give back this thread's connection afterwards."""
     connect_to(url)
     open_connection()
+    live_worker(WORKER)
     try:
         yield
     finally:
         database.close()
+
+
+def live_worker(number: int, **columns: Any) -> None:
+    """Put a worker on record under this number, unless it is there. It counts for no type."""
+    now = object()
+    row = {
+        "id": number,
+        "host": "here",
+        "pid": 1,
+        "version": "0",
+        "broker": "none",
+        "queues": [],
+        "types": [],
+        "threads": 1,
+        "started_at": now,
+        "last_seen_at": now,
+        **columns,
+    }
+    names = ", ".join(row)
+    given = [value for value in row.values() if value is not now]
+    marks = ", ".join("clock_timestamp()" if value is now else "%s" for value in row.values())
+    database.execute_sql(
+        f"INSERT INTO workers ({names}) OVERRIDING SYSTEM VALUE VALUES ({marks}) ON CONFLICT DO NOTHING", given
+    )
 
 
 def new_job(**given: Any) -> NewJob:
@@ -46,7 +74,7 @@ def queued_job(**given: Any) -> str:
 
 
 def a_claim(job_id: str, token: str | None = None) -> Claim:
-    return Claim(job_id, "PROBE", token or str(uuid4()), WORKER)
+    return Claim(job_id, "PROBE", token or str(uuid4()), WORKER, SUSPECT_FROM)
 
 
 def claimed_job(**given: Any) -> Claim:

@@ -25,15 +25,17 @@ class Claimed(NamedTuple):
     retries: int
     created_at: datetime
     #: Whether it has killed so many workers that no other such job runs beside it (P22).
-    suspect: bool
+    suspect: bool = False
 
 
 class Refused(NamedTuple):
     """A claim that was not granted: somebody else has the job, or it no longer wants to run."""
 
-    #: Where the job is; None: there is no such job of this type. `queued`: it is suspect, and waits for the end of
-    #: another suspect job of this worker (P22), or the worker was declared dead (P17).
-    status: Status | None
+    #: Whether there is such a job of this type at all.
+    known: bool
+    #: It is queued, and has to wait: for the end of another suspect job of this worker (P22), or for another worker,
+    #: as this one was declared dead (P17).
+    waits: bool = False
 
 
 @dataclass(slots=True)
@@ -61,7 +63,9 @@ class Claim:
 
     def answer(self, rows: Sequence[tuple[Any, ...]]) -> tuple[Claimed | Refused, list[Hint]]:
         *claimed, status = rows[0]
-        return Refused(Status(status) if status else None) if claimed[0] is None else Claimed(*claimed), []
+        if claimed[0] is None:
+            return Refused(status is not None, status == Status.QUEUED), []
+        return Claimed(*claimed), []
 
 
 def _statement() -> Statement:
