@@ -11,6 +11,7 @@ import redis
 from jobplatform.local.ports import free_port as any_free_port
 from jobplatform.local.postgres import Postgres
 from jobplatform.local.valkey import Valkey
+from jobplatform.settings import settings
 from tests.services.databases import fresh_database, make_template
 from tests.services.invariants import assert_sound
 from tests.services.mail import MailServer, mail_server
@@ -24,6 +25,14 @@ _POSTGRES_OPTIONS = {
     "max_wal_size": "128MB",
     "shared_buffers": "64MB",
 }
+
+
+@pytest.fixture(autouse=True)
+def _settings_of_its_own() -> Iterator[None]:
+    """What one test puts into the environment, no other finds in the settings."""
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
 
 
 @pytest.fixture(scope="session")

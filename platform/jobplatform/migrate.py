@@ -7,10 +7,14 @@ from typing import Any, Final
 import psycopg2
 import psycopg2.extensions
 
-from jobplatform.errors import DatabaseUnavailable
+from jobplatform.errors import DatabaseUnavailable, PlatformError
 
 #: The key of the advisory lock under which one process at a time migrates.
 _LOCK: Final = 7_320_145
+
+
+class MigrationFailed(PlatformError):
+    """A migration could not be applied."""
 
 
 def migrate(url: str) -> list[int]:
@@ -20,7 +24,7 @@ def migrate(url: str) -> list[int]:
 
     Raises:
         DatabaseUnavailable: Postgres is not there.
-        psycopg2.Error: a migration failed.
+        MigrationFailed: Postgres refused one.
     """
     try:
         connection = psycopg2.connect(url, connect_timeout=5, application_name="jobplatform migrate")
@@ -30,6 +34,8 @@ def migrate(url: str) -> list[int]:
         connection.autocommit = True  # the files bring their own BEGIN and COMMIT
         _run(connection, f"SELECT pg_advisory_lock({_LOCK})")
         return _apply(connection)
+    except psycopg2.Error as error:
+        raise MigrationFailed(f"The schema cannot be brought up to date: {' '.join(str(error).split())}") from error
     finally:
         connection.close()  # which frees the lock
 

@@ -15,6 +15,7 @@ import pytest
 
 from jobplatform.local.folder import LocalFolder
 from jobplatform.local.ports import free_port, is_free
+from jobplatform.local.postgres import Postgres
 from tests.services.patience import eventually
 from tests.services.processes import Process, Processes
 
@@ -136,6 +137,23 @@ def test_a_database_that_is_not_there_is_one_line(checkout: Checkout) -> None:
     assert platform.wait() == 1
     (line,) = (line for line in platform.lines if " │ " not in line)
     assert line.startswith("Postgres does not answer: ")
+
+
+def test_a_migration_that_postgres_refuses_is_one_line(checkout: Checkout, postgres_server: Postgres) -> None:
+    read_only = f"{postgres_server.url()}?options=-cdefault_transaction_read_only%3Don"
+
+    command = checkout.start("migrate", DATABASE_URL=read_only)
+
+    assert command.wait() == 1
+    (line,) = command.lines
+    assert line.startswith("The schema cannot be brought up to date: cannot execute CREATE TABLE in a read-only")
+
+
+def test_a_command_without_its_setting_is_one_line(checkout: Checkout) -> None:
+    command = checkout.start("migrate")
+
+    assert command.wait() == 1
+    assert command.lines == ["DATABASE_URL is not set: which database shall be migrated?"]
 
 
 def test_killing_the_launcher_leaves_nothing_and_the_next_one_starts(checkout: Checkout) -> None:

@@ -1,13 +1,16 @@
 """What the tests of the engine's modules share."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from jobplatform.local.postgres import Postgres
+from jobplatform.settings import Settings
 from tests.services.databases import fresh_database
 from tests.services.invariants import assert_sound
 from tests.services.journal import connected, read
+from tests.services.workshop import QUICK, Workshop
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +26,11 @@ def journal_url(_journal_database: str) -> Iterator[str]:
     with connected(_journal_database):
         yield _journal_database
     assert_sound(_journal_database)
+
+
+@pytest.fixture
+def workshop(journal_url: str, redis_url: str, tmp_path: Path) -> Iterator[Workshop]:
+    """A broker of one's own, whose worker one opens."""
+    made = Workshop(Settings(database_url=journal_url, redis_url=redis_url, output_dir=str(tmp_path), **QUICK))
+    yield made
+    made.close()

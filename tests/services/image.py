@@ -107,8 +107,8 @@ class Container:
             Path(self._text(target)).symlink_to(source)
 
     def variables(self) -> dict[str, str]:
-        """The environment of its processes."""
-        wanted = {**self.image.final.environment, **self.environment}
+        """The environment of its processes. Nothing of this machine's search path for modules gets in."""
+        wanted = {"PYTHONPATH": "", **self.image.final.environment, **self.environment}
         path = wanted["PATH"].replace("$PATH", f"/usr/local/bin:{os.environ['PATH']}")
         return {name: self._text(value) for name, value in {**wanted, "PATH": path}.items()}
 

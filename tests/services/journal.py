@@ -103,7 +103,7 @@ def settle(claim: Claim, event: Event = Event.COMPLETED, attempt: int = 1, **giv
 def read(url: str, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
     """Run a query on a connection of its own."""
     with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
-        cursor.execute(sql, values)
+        cursor.execute(sql, values or None)
         return list(cursor.fetchall()) if cursor.description else []
 
 

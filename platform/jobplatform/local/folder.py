@@ -11,7 +11,8 @@ from typing import Any, Final
 from jobplatform.errors import PlatformError
 from jobplatform.local.ports import free_port
 
-_LEFTOVERS_SECONDS: Final = 30
+#: Longer than a worker waits for its jobs and then, Postgres being gone, for their outcomes to be written.
+_LEFTOVERS_SECONDS: Final = 90
 
 
 class AlreadyRunning(PlatformError):

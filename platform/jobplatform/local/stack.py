@@ -21,8 +21,11 @@ from jobplatform.settings import Settings
 
 _READY_SECONDS: Final = 60
 _POSTGRES_OPTIONS: Final = {"log_line_prefix": "", "log_checkpoints": "off", "max_connections": "200"}
-_WORKER: Final = ("dramatiq", "jobplatform.worker", "--processes", "2", "--threads", "32")
-#: gunicorn gives requests ten seconds; running jobs get a little longer before their worker is killed.
+_WORKER: Final = (
+    *("dramatiq", "jobplatform.worker", "--processes", "2", "--threads", "32"),
+    *("--worker-shutdown-timeout", "10000"),
+)
+#: gunicorn gives its requests ten seconds, as the worker its jobs, whose outcomes are then written.
 _API_GRACE_SECONDS: Final = 13.0
 _WORKER_GRACE_SECONDS: Final = 20.0
 _EXAMPLE: Final = '{"type": "CSV_EXPORT", "payload": {"data": [{"id": 1, "name": "Ada"}, {"id": 2, "name": "Grace"}]}}'

@@ -1,5 +1,6 @@
 """The embedded Valkey: a foreground child on a loopback port, with its data in one folder."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -57,7 +58,7 @@ class Valkey(Child):
     def _answers(self) -> bool:
         with redis.Redis.from_url(self.url, retry=None, socket_timeout=1) as client:
             try:
-                # Its own word: another server may have taken the port in between.
-                return bool(client.info("server")["process_id"] == self.pid)
-            except redis.RedisError:  # also while it loads its data
+                # One of our own group: another server may have taken the port in between.
+                return os.getpgid(client.info("server")["process_id"]) == self.pid
+            except (redis.RedisError, OSError):  # also while it loads its data
                 return False

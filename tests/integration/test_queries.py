@@ -1,0 +1,29 @@
+"""What is read is what the journal wrote."""
+
+from jobplatform import journal, queries
+from jobplatform.journal import Claim, Progress
+from tests.services.journal import claimed_job, outcome, queued_job, read
+
+
+def test_an_event_without_a_worker_shows_none_and_an_attempt_shows_its_own(journal_url: str) -> None:
+    ((number,),) = read(
+        journal_url,
+        "INSERT INTO workers (host, pid, version, queues, types, threads, started_at, last_seen_at)"
+        " VALUES ('box', 42, '1', '{default}', '{PROBE}', 1, now(), now()) RETURNING id",
+    )
+    job_id = queued_job()
+    journal.commit([Claim(job_id, "PROBE", "3a2b7a52-9f6a-4a41-9a3f-6a2f51a3b0c4", number)])
+
+    events = queries.events([job_id])[job_id]
+
+    assert [(event.event, event.worker) for event in events] == [("enqueued", None), ("started", f"box:42#{number}")]
+
+
+def test_a_progress_that_comes_in_one_commit_with_its_outcome_is_kept(journal_url: str) -> None:
+    claim = claimed_job()
+
+    journal.commit([Progress(claim.job_id, 1, claim.token, '{"done":2,"total":2}'), outcome(claim)])
+
+    job = queries.jobs([claim.job_id])[claim.job_id]
+    assert read(journal_url, "SELECT status FROM jobs") == [("completed",)]
+    assert job.progress == '{"done":2,"total":2}'

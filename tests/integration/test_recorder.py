@@ -1,0 +1,569 @@
+"""What the recorder makes of a job's way through a real worker: each hook, each kind of end."""
+
+import threading
+import time
+from typing import Any
+
+import dramatiq
+import msgspec
+import pytest
+from dramatiq.middleware import Middleware, Retries, SkipMessage
+
+from jobplatform import Cancelled, current_job, journal
+from jobplatform.errors import DatabaseUnavailable
+from jobplatform.journal import Cancel, Claim, Open, Refused, Settle
+from jobplatform.states import Event
+from tests.services.journal import new_job, open_jobs, read
+from tests.services.patience import eventually
+from tests.services.workshop import Workshop
+
+
+class Trouble(Exception):
+    """What an actor raises here."""
+
+
+def test_a_job_runs_with_its_payload_and_its_result_is_kept(workshop: Workshop) -> None:
+    @workshop.actor("GREET")
+    def greet(name: str, times: int = 1) -> dict[str, Any]:
+        return {"text": f"Hello {name}" * times, "job": current_job().id, "attempt": current_job().attempt}
+
+    message = greet.send(name="Ada")
+
+    workshop.finish(message.message_id)
+
+    assert workshop.column(message.message_id, "result") == {
+        "text": "Hello Ada",
+        "job": message.message_id,
+        "attempt": 1,
+    }
+    assert workshop.history(message.message_id) == ["enqueued", "started", "completed"]
+
+
+def test_an_actor_that_returns_nothing_is_completed_without_a_result(workshop: Workshop) -> None:
+    @workshop.actor("QUIET")
+    def quiet() -> None: ...
+
+    workshop.finish(job_id := quiet.send().message_id)
+
+    assert (workshop.status(job_id), workshop.column(job_id, "result")) == ("completed", None)
+
+
+def test_p10_an_actor_never_runs_unclaimed(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = []
+
+    @workshop.actor("PROBE")
+    def probe(n: int) -> None:
+        ran.append(n)
+
+    put, refused = workshop.broker.recorder.writer.put, threading.Event()
+
+    def put_but_no_claim(item: Any) -> Any:
+        if isinstance(item, Claim) and not refused.is_set():
+            refused.set()
+            raise DatabaseUnavailable
+        return put(item)
+
+    monkeypatch.setattr(workshop.broker.recorder.writer, "put", put_but_no_claim)
+    job_id = probe.send(n=1).message_id
+    with workshop.open():
+        assert refused.wait(10)
+        workshop.until(job_id, "completed")
+
+    assert ran == [1], "not by the hint whose claim failed, but by the one that the keeper sent"
+    assert workshop.history(job_id) == ["enqueued", "resent", "started", "completed"]
+
+
+def test_p10_a_payload_that_does_not_fit_the_actor_is_an_outcome(workshop: Workshop) -> None:
+    @workshop.actor("PROBE")
+    def probe(n: int) -> None:  # noqa: ARG001
+        raise AssertionError("must not run")
+
+    (opened,) = open_jobs(new_job(payload='{"m": "x"}'))
+
+    workshop.finish(opened.id)
+
+    assert workshop.history(opened.id)[-2:] == ["started", "failed"]
+    assert workshop.error(opened.id)["kind"] == "invalid_payload"
+
+
+def test_p10_a_job_that_is_too_old_when_it_starts_is_failed_as_expired(workshop: Workshop) -> None:
+    @workshop.actor("PROBE")
+    def probe() -> None:
+        raise AssertionError("must not run")
+
+    job_id = probe.send_with_options(max_age=1).message_id
+    eventually(lambda: workshop.column(job_id, "now() > created_at + interval '2 ms'"))
+
+    workshop.finish(job_id)
+
+    assert workshop.history(job_id) == ["enqueued", "started", "failed"]
+    assert workshop.error(job_id)["kind"] == "expired"
+
+
+@pytest.mark.parametrize(("fails", "skips", "kind"), [(False, True, "skipped"), (True, False, "skipped")])
+def test_p10_what_another_middleware_refuses_after_the_claim_is_settled(
+    workshop: Workshop, fails: bool, skips: bool, kind: str
+) -> None:
+    class Refusing(Middleware):
+        def before_process_message(self, broker: Any, message: Any) -> None:  # noqa: ARG002
+            if fails:
+                message.fail()
+            if skips:
+                raise SkipMessage
+
+    @workshop.actor("PROBE")
+    def probe() -> None:
+        raise AssertionError("must not run")
+
+    workshop.broker.add_middleware(Refusing())
+
+    workshop.finish(job_id := probe.send().message_id)
+
+    assert (workshop.history(job_id)[-1], workshop.error(job_id)["kind"]) == ("failed", kind)
+
+
+def test_p11_retries_plans_inside_the_attempt_and_the_after_hook_alone_settles(workshop: Workshop) -> None:
+    @workshop.actor("FLAKY")
+    def flaky() -> int:
+        if current_job().attempt < 3:
+            raise Trouble(f"attempt {current_job().attempt}")
+        return current_job().attempt
+
+    workshop.finish(job_id := flaky.send().message_id)
+
+    again = ["retry_planned", "released", "started"]
+    assert workshop.history(job_id) == ["enqueued", "started", *again, *again, "completed"]
+    assert (workshop.column(job_id, "result"), workshop.column(job_id, "retries")) == (3, 2)
+    errors = read(
+        workshop.settings.database_url,
+        "SELECT detail->'error' FROM transitions WHERE event = 'retry_planned' ORDER BY id",
+    )
+    assert [(e["kind"], e["type"], e["message"]) for (e,) in errors] == [
+        ("error", "Trouble", "attempt 1"),
+        ("error", "Trouble", "attempt 2"),
+    ]
+    assert "flaky" in errors[0][0]["traceback"]
+
+
+def test_p11_when_retries_gives_up_the_job_is_failed(workshop: Workshop) -> None:
+    @workshop.actor("HOPELESS", max_retries=1)
+    def hopeless() -> None:
+        raise Trouble
+
+    workshop.finish(job_id := hopeless.send().message_id)
+
+    assert workshop.history(job_id)[-3:] == ["released", "started", "failed"]
+    assert (workshop.column(job_id, "attempts"), workshop.column(job_id, "retries")) == (2, 1)
+
+
+def test_p11_an_exception_that_no_retry_would_help_against_fails_at_once(workshop: Workshop) -> None:
+    @workshop.actor("THROWING", throws=(Trouble,))
+    def throwing() -> None:
+        raise Trouble("for good")
+
+    workshop.finish(job_id := throwing.send().message_id)
+
+    assert workshop.history(job_id) == ["enqueued", "started", "failed"]
+    assert workshop.error(job_id)["message"] == "for good"
+
+
+@pytest.mark.parametrize("delay", [None, 0, 40])
+def test_p11_an_actor_may_ask_for_another_attempt_and_say_when(workshop: Workshop, delay: int | None) -> None:
+    @workshop.actor("ASKING")
+    def asking() -> None:
+        if current_job().attempt == 1:
+            raise dramatiq.Retry("later", delay=delay)
+
+    workshop.finish(job_id := asking.send().message_id)
+
+    assert workshop.history(job_id) == ["enqueued", "started", "retry_planned", "released", "started", "completed"]
+    ((pause,),) = read(
+        workshop.settings.database_url,
+        "SELECT (detail->>'run_at')::timestamptz - at FROM transitions WHERE event = 'retry_planned'",
+    )
+    if delay is not None:
+        assert pause.total_seconds() == delay / 1000
+
+
+def test_p11_without_retries_to_decide_the_rows_policy_does(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hook of `Retries` that fails is swallowed by Dramatiq: the error is retried all the same."""
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise Trouble("inside the hook")
+
+    monkeypatch.setattr(Retries, "after_process_message", broken)
+
+    @workshop.actor("FLAKY", max_retries=1)
+    def flaky() -> None:
+        raise Trouble("in the actor")
+
+    workshop.finish(job_id := flaky.send().message_id)
+
+    assert workshop.history(job_id) == ["enqueued", "started", "retry_planned", "released", "started", "failed"]
+    assert workshop.error(job_id)["message"] == "in the actor"
+
+
+def test_p12_counters_and_options_come_from_the_row_whatever_the_hint_says(workshop: Workshop) -> None:
+    seen = []
+
+    class Looking(Middleware):
+        def before_process_message(self, broker: Any, message: Any) -> None:  # noqa: ARG002
+            seen.append((message.options["retries"], message.options.get("max_retries"), message.message_timestamp))
+
+    @workshop.actor("PROBE")
+    def probe(n: int) -> None:  # noqa: ARG001
+        raise Trouble
+
+    workshop.broker.add_middleware(Looking())
+    job_id = probe.send_with_options(kwargs={"n": 1}, max_retries=1).message_id
+    (delivery,) = workshop.broker.client.lrange("dramatiq:default", 0, -1)
+    _forge(
+        workshop,
+        delivery,
+        args=["nonsense"],
+        kwargs={"m": 2},
+        options={"retries": "many", "max_retries": 0, "min_backoff": "x", "traceback": "no", "max_age": 1},
+    )
+
+    workshop.finish(job_id)
+
+    created = int(workshop.column(job_id, "created_at").timestamp() * 1000)
+    assert seen == [(0, 1, created), (1, 1, created)]
+    assert workshop.history(job_id)[-3:] == ["released", "started", "failed"]
+    assert workshop.error(job_id)["type"] == "Trouble"
+
+
+def _forge(workshop: Workshop, delivery: Any, **fields: Any) -> None:
+    """Change what a hint in Redis says."""
+    client: Any = workshop.broker.client
+    hint = msgspec.json.decode(client.hget("dramatiq:default.msgs", delivery))
+    options = {**hint["options"], **fields.pop("options", {})}
+    client.hset("dramatiq:default.msgs", delivery, msgspec.json.encode({**hint, **fields, "options": options}))
+
+
+def test_p13_a_follow_up_gets_what_the_actor_returned(workshop: Workshop) -> None:
+    @workshop.actor("FIRST", on_success="NEXT")
+    def first() -> list[int]:
+        return [1, 2]
+
+    @workshop.actor("NEXT")
+    def following(message: dict[str, Any], result: Any) -> Any:
+        return {"from": message["message_id"], "result": result}
+
+    workshop.finish(job_id := first.send().message_id)
+    (follow_up,) = workshop.jobs("NEXT")
+    workshop_again = Workshop(workshop.settings)
+    workshop_again.actor("NEXT")(following.fn)
+    workshop_again.finish(follow_up)
+    workshop_again.close()
+
+    assert workshop.column(follow_up, "result") == {"from": job_id, "result": [1, 2]}
+    ((transactions,),) = read(
+        workshop.settings.database_url,
+        "SELECT count(DISTINCT xid::text) FROM transitions"
+        " WHERE (job_id, event) IN ((%s, 'completed'), (%s, 'enqueued'))",
+        [job_id, follow_up],
+    )
+    assert transactions == 1, "opened with the outcome it follows"
+
+
+def test_p13_a_follow_up_of_a_refused_outcome_is_dropped(workshop: Workshop) -> None:
+    @workshop.actor("GHOST", on_success="NEXT")
+    def ghost() -> str:
+        if current_job().attempt == 1:
+            _give_back(workshop, current_job().id)
+        return f"attempt {current_job().attempt}"
+
+    @workshop.actor("NEXT")
+    def following(message: dict[str, Any], result: Any) -> Any: ...
+
+    workshop.finish(job_id := ghost.send().message_id)
+
+    events = workshop.history(job_id)
+    events.remove("fenced")  # when, depends on how fast the second attempt is
+    assert events == ["enqueued", "started", "interrupted", "started", "completed"]
+    assert workshop.column(job_id, "result") == "attempt 2"
+    assert len(workshop.jobs("NEXT")) == 1
+
+
+def _give_back(workshop: Workshop, job_id: str) -> None:
+    """As if the worker had been taken for dead."""
+    ((attempt, token, worker),) = read(
+        workshop.settings.database_url, "SELECT attempts, token::text, worker FROM jobs WHERE id = %s", [job_id]
+    )
+    lost = Settle(job_id, "GHOST", "default", attempt, token, worker, Event.INTERRUPTED)
+    workshop.broker.recorder.writer.put(lost).result(10)
+
+
+def test_p13_each_failed_attempt_may_have_a_follow_up_and_the_last_one_another(workshop: Workshop) -> None:
+    @workshop.actor("HOPELESS", max_retries=1, on_failure="SORRY", on_retry_exhausted="GIVEN_UP")
+    def hopeless() -> None:
+        raise Trouble("no way")
+
+    @workshop.actor("SORRY")
+    def sorry(message: dict[str, Any], error: dict[str, str]) -> Any:  # noqa: ARG001
+        return error
+
+    @workshop.actor("GIVEN_UP")
+    def given_up(message: dict[str, Any], counts: dict[str, Any]) -> Any:  # noqa: ARG001
+        return counts
+
+    with workshop.open():
+        workshop.until(hopeless.send().message_id, "failed")
+        for follow_up in (*workshop.jobs("SORRY"), *workshop.jobs("GIVEN_UP")):
+            workshop.until(follow_up, "completed")
+
+    assert [workshop.column(i, "result") for i in workshop.jobs("SORRY")] == [
+        {"type": "Trouble", "message": "no way"}
+    ] * 2
+    assert [workshop.column(i, "result") for i in workshop.jobs("GIVEN_UP")] == [{"retries": 1, "max_retries": 1}]
+
+
+def test_p14_an_actor_that_sends_its_own_message_asks_for_a_retry(workshop: Workshop) -> None:
+    messages: list[Any] = []
+
+    @workshop.actor("AGAIN")
+    def again() -> None:
+        if current_job().attempt == 1:
+            workshop.broker.enqueue(messages[0], delay=1)
+
+    messages.append(again.send())
+    workshop.finish(job_id := messages[0].message_id)
+
+    assert workshop.history(job_id) == ["enqueued", "started", "retry_planned", "released", "started", "completed"]
+
+
+def test_p14_a_retry_keeps_its_queue(workshop: Workshop) -> None:
+    ran_on = []
+
+    class Looking(Middleware):
+        def before_process_message(self, broker: Any, message: Any) -> None:  # noqa: ARG002
+            ran_on.append((message.queue_name, message.actor_name))
+
+    @workshop.actor("FLAKY", max_retries=1)
+    def flaky() -> None:
+        raise Trouble
+
+    workshop.broker.add_middleware(Looking())
+    workshop.finish(job_id := flaky.send_with_options(priority="high").message_id)
+
+    assert ran_on == [("high", "FLAKY.high")] * 2
+    assert (workshop.column(job_id, "queue"), workshop.column(job_id, "priority")) == ("high", "high")
+
+
+def test_an_actor_sends_further_jobs_of_its_own(workshop: Workshop) -> None:
+    @workshop.actor("PARENT")
+    def parent() -> str:
+        return child.send(n=1).message_id
+
+    @workshop.actor("CHILD")
+    def child(n: int) -> None: ...
+
+    workshop.finish(parent_id := parent.send().message_id)
+
+    assert workshop.jobs("CHILD") == [workshop.column(parent_id, "result")]
+
+
+def test_an_actor_called_from_an_actor_is_a_plain_function(workshop: Workshop) -> None:
+    @workshop.actor("INNER")
+    def inner(n: int) -> int:
+        return n + 1
+
+    @workshop.actor("OUTER")
+    def outer() -> int:
+        return int(inner(1)) + int(inner(2))
+
+    workshop.finish(job_id := outer.send().message_id)
+
+    assert workshop.column(job_id, "result") == 5
+    assert inner(1) == 2
+
+
+def test_p9_a_hint_for_an_unknown_job_is_counted_and_logged(
+    workshop: Workshop, caplog: pytest.LogCaptureFixture
+) -> None:
+    @workshop.actor("PROBE")
+    def probe(n: int) -> None: ...
+
+    job_id = probe.send(n=1).message_id
+    read(workshop.settings.database_url, "DELETE FROM transitions; DELETE FROM jobs")
+    with workshop.open():
+        lifeline = workshop.broker.recorder.lifeline
+        assert lifeline is not None
+        eventually(lambda: lifeline.unknown_hints == 1)
+        eventually(lambda: workshop.broker.client.hlen("dramatiq:default.msgs") == 0, what="its acknowledgement")
+
+    assert f"PROBE {job_id}" in caplog.text
+
+
+def _running(workshop: Workshop, type: str = "LONG") -> tuple[Any, threading.Event]:  # noqa: A002
+    """An actor that runs until it is cancelled, or told to end."""
+    over = threading.Event()
+
+    @workshop.actor(type, max_retries=1)
+    def long(end: str = "") -> str:
+        while not over.is_set():
+            time.sleep(0.01)
+        if end == "error":
+            raise Trouble
+        return "done"
+
+    return long, over
+
+
+def _cancel(workshop: Workshop, job_id: str) -> None:
+    workshop.broker.recorder.writer.put(Cancel(job_id)).result(10)
+
+
+@pytest.fixture
+def _quick_beat(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobplatform.lifeline.BEAT", 0.02)
+
+
+@pytest.mark.usefixtures("_quick_beat")
+def test_p15_a_running_job_that_is_called_off_is_cancelled(workshop: Workshop) -> None:
+    long, _ = _running(workshop)
+    job_id = long.send().message_id
+    with workshop.open():
+        workshop.until(job_id, "running")
+        _cancel(workshop, job_id)
+        workshop.until(job_id, "cancelled")
+
+    assert workshop.history(job_id) == ["enqueued", "started", "cancel_requested", "cancelled"]
+
+
+@pytest.mark.parametrize(("end", "status"), [("", "completed"), ("error", "cancelled")])
+def test_p15_what_ends_before_the_cancel_reaches_it_ends_as_it_ends(workshop: Workshop, end: str, status: str) -> None:
+    """With a beat of a second, the actor is faster: success wins, and a retry is cancelled."""
+    long, over = _running(workshop)
+    job_id = long.send(end=end).message_id
+    with workshop.open():
+        workshop.until(job_id, "running")
+        eventually(lambda: workshop.broker.recorder.lifeline)
+        _cancel(workshop, job_id)
+        over.set()
+        workshop.until(job_id, status)
+
+    assert workshop.history(job_id) == ["enqueued", "started", "cancel_requested", status]
+
+
+@pytest.mark.usefixtures("_quick_beat")
+@pytest.mark.parametrize(("swallows", "end"), [(True, "completed"), (False, "cancelled")])
+def test_p16_an_actor_may_clean_up_and_may_even_go_on(workshop: Workshop, swallows: bool, end: str) -> None:
+    cleaned = []
+
+    @workshop.actor("CAREFUL")
+    def careful() -> str:
+        try:
+            while True:
+                time.sleep(0.01)
+        except Cancelled:
+            cleaned.append(current_job().id)
+            if not swallows:
+                raise
+        return "done"
+
+    job_id = careful.send().message_id
+    with workshop.open():
+        workshop.until(job_id, "running")
+        _cancel(workshop, job_id)
+        workshop.until(job_id, end)
+
+    assert cleaned == [job_id]
+
+
+@pytest.mark.usefixtures("_quick_beat")
+def test_p16_a_cancel_hits_its_own_attempt_and_never_the_next_one_on_the_thread(workshop: Workshop) -> None:
+    """Short jobs on one thread, every other one called off as late as possible."""
+    struck: list[int] = []
+    ended: list[int] = []
+
+    @workshop.actor("SHORT")
+    def short(n: int) -> None:
+        if n % 2 == 0:
+            asked.set()
+            workshop.broker.recorder.writer.put(Cancel(current_job().id))
+        try:
+            until = time.monotonic() + 0.01 + n % 7 * 0.005
+            while time.monotonic() < until:
+                time.sleep(0.001)
+        except Cancelled:
+            struck.append(n)
+            raise
+        ended.append(n)
+
+    asked = threading.Event()
+    jobs = [short.send(n=n).message_id for n in range(60)]
+    with workshop.open(threads=1):
+        statuses = [workshop.until(job_id, "completed", "cancelled", "failed") for job_id in jobs]
+
+    assert asked.is_set()
+    assert statuses[1::2] == ["completed"] * 30, "nobody called these off"
+    assert sorted(struck + ended) == list(range(60)), "each ran once, to its end or to its cancel"
+    assert {n for n, status in enumerate(statuses) if status == "cancelled"} == set(struck)
+    assert struck, "or this has shown nothing"
+
+
+@pytest.mark.usefixtures("_quick_beat")
+def test_p6_a_row_that_nobody_holds_is_given_back_and_runs(workshop: Workshop) -> None:
+    """As if the claim's answer had come when nobody waited for it any more."""
+
+    @workshop.actor("PROBE")
+    def probe(n: int) -> int:  # noqa: ARG001
+        return current_job().attempt
+
+    with workshop.open():
+        lifeline = workshop.broker.recorder.lifeline
+        assert lifeline is not None
+        worker = lifeline.wait_for_id()
+        assert worker is not None
+        (opened,) = open_jobs(new_job())
+        answer: Any = Refused(known=False)
+        (answer,), _ = journal.commit([Claim(opened.id, "PROBE", opened.id, worker)])
+        assert answer.attempt == 1
+        workshop.until(opened.id, "completed")
+
+    assert workshop.history(opened.id) == ["enqueued", "started", "interrupted", "started", "completed"]
+    assert workshop.column(opened.id, "result") == 2
+
+
+@pytest.mark.usefixtures("_quick_beat")
+def test_p6_what_is_held_is_not_given_back(workshop: Workshop) -> None:
+    long, over = _running(workshop)
+    job_id = long.send().message_id
+    with workshop.open():
+        workshop.until(job_id, "running")
+        url = workshop.settings.database_url
+        ((seen,),) = read(url, "SELECT last_seen_at FROM workers")
+        eventually(lambda: read(url, "SELECT 1 FROM workers WHERE last_seen_at > %s + interval '0.2 s'", [seen]))
+        over.set()
+        workshop.until(job_id, "completed")
+
+    assert workshop.history(job_id) == ["enqueued", "started", "completed"]
+
+
+def test_a_worker_is_on_record_from_its_start_to_its_end(workshop: Workshop) -> None:
+    @workshop.actor("PROBE")
+    def probe() -> None: ...
+
+    url = workshop.settings.database_url
+    with workshop.open(queues={"high"}):
+        ((queues, types, threads, ended),) = eventually(
+            lambda: read(url, "SELECT queues, types, threads, ended_at FROM workers")
+        )
+    ((stopping, ended_after),) = read(url, "SELECT stopping_at, ended_at FROM workers")
+
+    assert (queues, types, threads, ended) == (["high"], ["PROBE"], 2, None)
+    assert ended_after is not None
+    assert stopping is None or stopping <= ended_after
+
+
+def test_accepting_is_left_to_the_writer_also_where_the_broker_has_no_worker(workshop: Workshop) -> None:
+    job = new_job()
+
+    (opened,) = workshop.broker.recorder.writer.put(Open([job])).result(10)
+
+    assert opened.id == job.id
+    assert workshop.broker.client.llen("dramatiq:default") == 1
