@@ -27,7 +27,11 @@ def _address(*schemes: str) -> Callable[[str], str]:
         parts = urlsplit(value.strip())
         if parts.scheme not in schemes or not (parts.hostname or parts.path.strip("/")):
             raise ValueError(f"must be an address that begins with {' or '.join(f'{s}://' for s in schemes)}")
-        _ = parts.port  # raises ValueError where it is no number
+        try:
+            _ = parts.port
+        except ValueError:
+            if "," not in parts.netloc:  # Postgres takes several hosts, each with its port
+                raise ValueError("has a port that is no number") from None
         return value.strip()
 
     return parse
