@@ -31,6 +31,7 @@ def journal_url(_journal_database: str) -> Iterator[str]:
 @pytest.fixture
 def workshop(journal_url: str, redis_url: str, tmp_path: Path) -> Iterator[Workshop]:
     """A broker of one's own, whose worker one opens."""
+    read(journal_url, "DELETE FROM workers")  # its own registers itself
     made = Workshop(Settings(database_url=journal_url, redis_url=redis_url, output_dir=str(tmp_path), **QUICK))
     yield made
     made.close()

@@ -2,17 +2,17 @@
 
 from jobplatform import journal, queries
 from jobplatform.journal import Claim, Progress
-from tests.services.journal import claimed_job, outcome, queued_job, read
+from tests.services.journal import SUSPECT_FROM, claimed_job, outcome, queued_job, read
 
 
 def test_an_event_without_a_worker_shows_none_and_an_attempt_shows_its_own(journal_url: str) -> None:
     ((number,),) = read(
         journal_url,
-        "INSERT INTO workers (host, pid, version, queues, types, threads, started_at, last_seen_at)"
-        " VALUES ('box', 42, '1', '{default}', '{PROBE}', 1, now(), now()) RETURNING id",
+        "INSERT INTO workers (host, pid, version, broker, queues, types, threads, started_at, last_seen_at)"
+        " VALUES ('box', 42, '1', 'none', '{default}', '{PROBE}', 1, now(), now()) RETURNING id",
     )
     job_id = queued_job()
-    journal.commit([Claim(job_id, "PROBE", "3a2b7a52-9f6a-4a41-9a3f-6a2f51a3b0c4", number)])
+    journal.commit([Claim(job_id, "PROBE", "3a2b7a52-9f6a-4a41-9a3f-6a2f51a3b0c4", number, SUSPECT_FROM)])
 
     events = queries.events([job_id])[job_id]
 

@@ -13,7 +13,7 @@ from jobplatform import Cancelled, current_job, journal
 from jobplatform.errors import DatabaseUnavailable
 from jobplatform.journal import Cancel, Claim, Open, Refused, Settle
 from jobplatform.states import Event
-from tests.services.journal import new_job, open_jobs, read
+from tests.services.journal import SUSPECT_FROM, new_job, open_jobs, read
 from tests.services.patience import eventually
 from tests.services.workshop import Workshop
 
@@ -390,9 +390,7 @@ def test_p9_a_hint_for_an_unknown_job_is_counted_and_logged(
     job_id = probe.send(n=1).message_id
     read(workshop.settings.database_url, "DELETE FROM transitions; DELETE FROM jobs")
     with workshop.open():
-        lifeline = workshop.broker.recorder.lifeline
-        assert lifeline is not None
-        eventually(lambda: lifeline.unknown_hints == 1)
+        eventually(lambda: workshop.broker.recorder.claims.unknown == 1)
         eventually(lambda: workshop.broker.client.hlen("dramatiq:default.msgs") == 0, what="its acknowledgement")
 
     assert f"PROBE {job_id}" in caplog.text
@@ -521,7 +519,7 @@ def test_p6_a_row_that_nobody_holds_is_given_back_and_runs(workshop: Workshop) -
         assert worker is not None
         (opened,) = open_jobs(new_job())
         answer: Any = Refused(known=False)
-        (answer,), _ = journal.commit([Claim(opened.id, "PROBE", opened.id, worker)])
+        (answer,), _ = journal.commit([Claim(opened.id, "PROBE", opened.id, worker, SUSPECT_FROM)])
         assert answer.attempt == 1
         workshop.until(opened.id, "completed")
 
