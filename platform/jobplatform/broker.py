@@ -166,15 +166,15 @@ class JobBroker(RedisBroker):
 
     def _job_of(self, message: Message[Any]) -> JobMessage:
         """A message of Dramatiq's own making as one that stands for a new job."""
+        if any(option.startswith("group_") for option in message.options):
+            refuse("Groups")
+        if "pipe_target" in message.options:
+            refuse("Pipelines")
         if isinstance(message, JobMessage) and message.payload is not None:
             return message
         actor = self.actors.get(message.actor_name)
         if not isinstance(actor, JobActor):
             raise UnknownType(f"No actor named {message.actor_name} is known here.")
-        if any(option.startswith("group_") for option in message.options):
-            refuse("Groups")
-        if "pipe_target" in message.options:
-            refuse("Pipelines")
         job = actor.message_with_options(args=message.args, kwargs=message.kwargs, **message.options)
         return replace(job, message_id=message.message_id)
 

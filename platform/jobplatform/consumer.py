@@ -7,11 +7,13 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, Final
+from uuid import UUID
 
+import msgspec
 import redis
 from dramatiq.broker import Consumer, MessageProxy
 from dramatiq.brokers.redis import RedisBroker
-from dramatiq.errors import ConnectionClosed, DecodeError
+from dramatiq.errors import ConnectionClosed
 
 from jobplatform.hints import NAMESPACE, acks_key, bodies_key, queue_key
 from jobplatform.message import JobMessage
@@ -40,6 +42,16 @@ return {ids, redis.call('hmget', bodies, unpack(ids))}
 _MOST: Final = 2_000
 
 
+class _Hint(msgspec.Struct):
+    """What is believed of a hint. All else comes from the row (P12)."""
+
+    actor_name: str
+    message_id: UUID
+
+
+_decode_hint: Final = msgspec.json.Decoder(_Hint).decode
+
+
 class Holding:
     """The deliveries of one queue that this process has taken and not yet acknowledged. It outlives its consumers."""
 
@@ -47,6 +59,8 @@ class Holding:
         self.changed = threading.Condition()
         self.held: set[str] = set()
         self.done: list[str] = []
+        #: Fetched, and not yet given out.
+        self.fetched: deque[tuple[bytes, bytes | None]] = deque()
 
     @property
     def open(self) -> int:
@@ -80,7 +94,8 @@ class JobConsumer(Consumer):
         self._timeout = timeout / 1000
         self._acks = acks_key(broker.broker_id, queue)
         self._holding = holding
-        self._fetched: deque[tuple[bytes, bytes | None]] = deque()
+        self._fetched = holding.fetched
+        self._alive_at = float("-inf")
         try:
             self._take_back()
         except redis.RedisError as error:
@@ -178,19 +193,19 @@ class JobConsumer(Consumer):
             self._done(delivery_id)
             return None
         try:
-            message = JobMessage.decode(body)
-        except DecodeError as error:
+            hint = _decode_hint(body)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             log.error("Message %s of queue %s cannot be read, and is set aside: %s", delivery_id, self._queue, error)
+            self._done(delivery_id)
             self._broker.do_nack(self._queue, delivery_id)
-            self._done(delivery_id)
             return None
-        message.options["redis_message_id"] = delivery_id
-        if message.actor_name not in self._broker.actors:
+        if hint.actor_name not in self._broker.actors:
             # Whoever knows the type gets a hint of its own from the keeper: the row is still queued (P14).
-            log.warning("Job %s is of a type unknown here: %s", message.message_id, message.actor_name)
+            log.warning("Job %s is of a type unknown here: %s", hint.message_id, hint.actor_name)
             self._done(delivery_id)
             return None
-        return MessageProxy(message)
+        options = {"redis_message_id": delivery_id}
+        return MessageProxy(JobMessage(self._queue, hint.actor_name, (), {}, options, str(hint.message_id)))
 
     def _done(self, delivery_id: str) -> None:
         with self._holding.changed:

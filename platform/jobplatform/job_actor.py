@@ -48,9 +48,18 @@ class InvalidActor(PlatformError):
 class JobActor(dramatiq.Actor[P, R], Generic[P, R]):
     """One type of job on one queue. The public one serves `default`, and knows its twin on `high`."""
 
-    def __init__(self, fn: Callable[P, R], *, type: str, queue_name: str, broker: Broker, options: dict[str, Any]):  # noqa: A002
+    def __init__(
+        self,
+        fn: Callable[P, R],
+        signature: Signature,
+        *,
+        type: str,  # noqa: A002
+        queue_name: str,
+        broker: Broker,
+        options: dict[str, Any],
+    ) -> None:
         self.type = type
-        self.signature = Signature(type, fn)
+        self.signature = signature
         self.twins: dict[str, JobActor[P, R]] = {queue_name: self}
         super().__init__(
             fn,
@@ -163,8 +172,13 @@ def make_actor(broker: Broker, type: str, function: Callable[P, R], options: dic
     if options.get("on_crash", "retry") not in ("retry", "fail"):
         raise InvalidActor(f"{type}: on_crash is 'retry' or 'fail', not {options['on_crash']!r}.")
     options = {name: _actor_name(value) if name.startswith("on_") else value for name, value in options.items()}
+    try:
+        signature = Signature(type, function)
+    except (TypeError, NameError, ValueError) as error:
+        raise InvalidActor(f"{type} cannot say what it takes: {str(error).splitlines()[-1]}") from error
     twins = {
-        queue: JobActor(function, type=type, queue_name=queue, broker=broker, options=options) for queue in PRIORITIES
+        queue: JobActor(function, signature, type=type, queue_name=queue, broker=broker, options=options)
+        for queue in PRIORITIES
     }
     for twin in twins.values():
         twin.twins = twins

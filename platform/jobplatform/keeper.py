@@ -144,7 +144,7 @@ class Keeper:
         try:
             stamp = msgspec.json.decode(head[1] or b"")["options"]["dispatched_at"]
             return min(time_of(stamp), now)
-        except (msgspec.MsgspecError, KeyError, TypeError, ValueError, OverflowError):
+        except (msgspec.MsgspecError, KeyError, TypeError, ValueError, OverflowError, RecursionError):
             return None
 
 

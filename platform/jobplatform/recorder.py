@@ -196,15 +196,8 @@ class Recorder(Middleware):
 
 
 def _fill_in(message: MessageProxy, kwargs: dict[str, Any], claimed: Claimed) -> None:
-    """Make the hint the message that other middleware expects: the row's arguments, options, counters and age (P12).
-
-    Of what the hint itself says nothing is left but the name of its delivery.
-    """
-    message.kwargs.clear()
+    """Make the hint the message that other middleware expects: the row's arguments, options, counters and age (P12)."""
     message.kwargs.update(kwargs)
-    delivery = message.options["redis_message_id"]
-    message.options.clear()
-    message.options.update(msgspec.json.decode(claimed.options), retries=claimed.retries, redis_message_id=delivery)
+    message.options.update(msgspec.json.decode(claimed.options), retries=claimed.retries)
     # A frozen dataclass, but its age is the job's, not the hint's.
-    object.__setattr__(message._message, "args", ())
     object.__setattr__(message._message, "message_timestamp", int(claimed.created_at.timestamp() * 1000))

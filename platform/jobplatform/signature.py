@@ -32,6 +32,11 @@ class Signature:
     """What an actor takes. A parameter's trailing underscore is not part of its public name (``from_``)."""
 
     def __init__(self, name: str, function: Callable[..., Any]) -> None:
+        """Read it off a function.
+
+        Raises:
+            TypeError: a parameter is not taken by name, or has a type that JSON Schema cannot describe.
+        """
         parameters = inspect.signature(function).parameters.values()
         if odd := [p.name for p in parameters if p.kind not in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]:
             raise TypeError(f"{name}: an actor takes parameters by name only, not {', '.join(odd)}")
@@ -41,6 +46,7 @@ class Signature:
         self._given = _struct(name, parameters, hints)
         self._check = _decoder(self._checked)
         self._decode = _decoder(self._given)
+        self._schema = _schema(self._checked)
         self._fields = {f.encode_name: (f, _decoder(f.type)) for f in msgspec.structs.fields(self._checked)}
 
     def check(self, payload: bytes | str) -> None:
@@ -89,9 +95,7 @@ class Signature:
 
     def schema(self) -> dict[str, Any]:
         """The payload's JSON Schema (draft 2020-12), complete in itself."""
-        _, components = msgspec.json.schema_components([self._checked], ref_template="#/$defs/{name}")
-        schema: dict[str, Any] = components.pop(self._checked.__name__)
-        return {**schema, "$defs": components} if components else schema
+        return self._schema
 
     def _faults(self, payload: bytes | str) -> Iterator[Fault]:
         """Look at each field by itself: the decoder stops at the first fault. Nothing, if the whole is no object."""
@@ -134,6 +138,12 @@ def _struct(name: str, parameters: Any, hints: Mapping[str, Any]) -> type[msgspe
         forbid_unknown_fields=True,
         rename=_public,
     )
+
+
+def _schema(struct: type[msgspec.Struct]) -> dict[str, Any]:
+    _, components = msgspec.json.schema_components([struct], ref_template="#/$defs/{name}")
+    schema: dict[str, Any] = components.pop(struct.__name__)
+    return {**schema, "$defs": components} if components else schema
 
 
 def _field(parameter: inspect.Parameter, hint: Any) -> tuple[str, Any] | tuple[str, Any, Any]:

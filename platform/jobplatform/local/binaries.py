@@ -3,8 +3,12 @@
 import importlib.util
 import shutil
 from pathlib import Path
+from typing import Final
 
 from jobplatform.errors import PlatformError
+
+#: Where Debian and its kin keep one folder per version of Postgres, outside the search path.
+_VERSIONS: Final = Path("/usr/lib/postgresql")
 
 
 class BinaryMissing(PlatformError):
@@ -21,8 +25,7 @@ def postgres_bin() -> Path:
         folder = Path(found).resolve().parent
         if (folder / "initdb").is_file():
             return folder
-    # Debian and its kin keep one folder per version, outside the search path.
-    versions = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/postgres")]
+    versions = [path.parent for path in _VERSIONS.glob("*/bin/postgres")]
     if versions:
         return max(versions, key=lambda folder: int(folder.parent.name) if folder.parent.name.isdecimal() else 0)
     raise BinaryMissing(

@@ -127,6 +127,8 @@ class _Stack:
 
     def _smtp_url(self) -> str:
         if not self._catches_mail:
+            if not MailCatcher.installed():
+                self._log.of("up")(f"no mail catcher is installed here: mail goes to {self._settings.smtp_url}")
             return self._settings.smtp_url
         self._supervisor.start(
             MailCatcher(

@@ -1,0 +1,269 @@
+"""Taking hints out of Redis: at once, each of them, whatever lies between them."""
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import pytest
+
+from jobplatform.consumer import JobConsumer
+from jobplatform.hints import HintSender, message_of
+from jobplatform.job_actor import JobActor
+from jobplatform.journal import Hint
+from tests.services.patience import eventually
+from tests.services.workshop import Workshop
+
+
+@pytest.fixture
+def probe(workshop: Workshop) -> JobActor[..., Any]:
+    @workshop.actor("PROBE")
+    def probe(n: int = 0) -> int:
+        return n
+
+    return probe
+
+
+@pytest.fixture
+def consumer(workshop: Workshop, probe: JobActor[..., Any]) -> Iterator[JobConsumer]:
+    """What Dramatiq's consumer thread iterates over, with a prefetch of four and a wait of 50 ms."""
+    assert probe.broker is workshop.broker
+    consumer = workshop.broker.consume("default", prefetch=4, timeout=50)
+    yield consumer
+    consumer.close()
+
+
+def send(workshop: Workshop, *job_ids: str) -> None:
+    """Hints, also for jobs that do not exist."""
+    HintSender(workshop.broker.client).send([Hint(job_id, "PROBE", "default", 1) for job_id in job_ids])
+
+
+def send_body(workshop: Workshop, body: bytes) -> None:
+    delivery = uuid4().hex
+    client: Any = workshop.broker.client
+    client.hset("dramatiq:default.msgs", delivery, body)
+    client.rpush("dramatiq:default", delivery)
+
+
+def ids(count: int) -> list[str]:
+    return [str(uuid4()) for _ in range(count)]
+
+
+def taken(consumer: JobConsumer) -> str | None:
+    message = next(consumer)
+    return None if message is None else message.message_id
+
+
+def test_hints_come_in_their_order(workshop: Workshop, consumer: JobConsumer) -> None:
+    send(workshop, *(sent := ids(3)))
+
+    assert [taken(consumer) for _ in range(4)] == [*sent, None]
+
+
+def test_an_idle_consumer_wakes_at_once(workshop: Workshop, probe: JobActor[..., Any]) -> None:
+    """Its wait lasts half a minute; a hint ends it."""
+    consumer = workshop.broker.consume("default", prefetch=4, timeout=4_500)
+    sent, woken = ids(1)[0], []
+    thread = threading.Thread(target=lambda: woken.append((taken(consumer), time.monotonic())))
+    thread.start()
+    client: Any = workshop.broker.client
+    eventually(lambda: client.info("clients")["blocked_clients"], what="its waiting")
+
+    began = time.monotonic()
+    send(workshop, sent)
+    thread.join()
+
+    ((message_id, at),) = woken
+    assert message_id == sent
+    assert at - began < 1
+    assert probe.queue_name == "default"
+
+
+def test_no_more_is_taken_than_there_is_room_for(workshop: Workshop, consumer: JobConsumer) -> None:
+    send(workshop, *ids(6))
+    held = [next(consumer) for _ in range(4)]
+
+    assert next(consumer) is None
+    assert workshop.broker.client.llen("dramatiq:default") == 2
+
+    for message in held:
+        assert message is not None
+        consumer.ack(message)
+    assert taken(consumer) is not None
+
+
+def test_acknowledgements_travel_with_the_next_fetch(workshop: Workshop, consumer: JobConsumer) -> None:
+    client: Any = workshop.broker.client
+    send(workshop, *ids(1))
+    message = next(consumer)
+    assert message is not None
+    consumer.ack(message)
+    assert client.hlen("dramatiq:default.msgs") == 1
+
+    assert next(consumer) is None
+
+    assert client.hlen("dramatiq:default.msgs") == 0
+    assert client.keys("dramatiq:__acks__*") == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"no JSON",
+        b"[]",
+        b"{}",
+        b'{"queue_name": "default"}',
+        b'{"actor_name": "PROBE"}',
+        b'{"actor_name": 7, "message_id": "01a20bf7-4f1d-7846-8743-9f7b3774537b"}',
+        b'{"actor_name": "PROBE", "message_id": "\\ud800"}',
+        b'{"actor_name": "PROBE", "message_id": "\xff"}',
+        b"[" * 100_000,
+    ],
+)
+def test_a_hint_that_cannot_be_read_is_set_aside_and_those_around_it_run(
+    workshop: Workshop, probe: JobActor[..., Any], body: bytes
+) -> None:
+    before = probe.send(n=1).message_id
+    send_body(workshop, body)
+    after = probe.send(n=2).message_id
+
+    with workshop.open(threads=1) as worker:
+        for job_id in (before, after):
+            workshop.until(job_id, "completed")
+        client: Any = workshop.broker.client
+        eventually(lambda: client.hlen("dramatiq:default.msgs") == 0, what="an end to the bad one")
+        assert all(thread.is_alive() for thread in (*worker.workers, *worker.consumers.values()))
+        assert workshop.broker._holdings["default"].open == 0, "its place is free again"
+
+    assert workshop.history(before) == workshop.history(after) == ["enqueued", "started", "completed"]
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        {"message_id": "no uuid"},
+        {"message_id": 7},
+        {"queue_name": "another"},
+        {"queue_name": 7},
+        {"options": []},
+        {"options": {"eta": 1}},
+        {"options": {"redis_message_id": "another"}},
+        {"args": 1, "kwargs": []},
+        {"message_timestamp": "yesterday"},
+        {"more": True},
+    ],
+    ids=str,
+)
+def test_a_hint_that_talks_nonsense_costs_nothing_but_itself(
+    workshop: Workshop, probe: JobActor[..., Any], nonsense: dict[str, Any]
+) -> None:
+    delivery, body = message_of(Hint(str(uuid4()), "PROBE", "default", 1))
+    client: Any = workshop.broker.client
+    client.hset("dramatiq:default.msgs", delivery, msgspec.json.encode({**msgspec.json.decode(body), **nonsense}))
+    client.rpush("dramatiq:default", delivery)
+    job_id = probe.send(n=1).message_id
+
+    with workshop.open(threads=1) as worker:
+        workshop.until(job_id, "completed")
+        eventually(lambda: client.hlen("dramatiq:default.msgs") == 0, what="its acknowledgement")
+        assert all(thread.is_alive() for thread in (*worker.workers, *worker.consumers.values()))
+        assert workshop.broker._holdings["default"].open == 0
+
+
+def test_p14_a_hint_of_a_type_unknown_here_is_acknowledged_and_its_job_stays_queued(
+    workshop: Workshop, probe: JobActor[..., Any]
+) -> None:
+    other = Workshop(workshop.settings)
+    other.actor("ELSEWHERE")(lambda: None)
+    job_id = other.broker.types["ELSEWHERE"].send().message_id
+    known = probe.send(n=1).message_id
+
+    with workshop.open():
+        workshop.until(known, "completed")
+        client: Any = workshop.broker.client
+        eventually(lambda: client.hlen("dramatiq:default.msgs") == 0)
+
+    assert workshop.history(job_id) == ["enqueued"], "not sent again where nobody knows it"
+    assert not [key for key in client.keys("*") if b"XQ" in key], "no dead letters"
+    other.finish(job_id)
+    other.close()
+    assert workshop.history(job_id) == ["enqueued", "resent", "started", "completed"]
+
+
+def test_a_hint_that_comes_twice_runs_its_job_once(workshop: Workshop, probe: JobActor[..., Any]) -> None:
+    job_id = probe.send(n=1).message_id
+    send(workshop, job_id, job_id)
+
+    with workshop.open(threads=4):
+        workshop.until(job_id, "completed")
+        client: Any = workshop.broker.client
+        eventually(lambda: client.hlen("dramatiq:default.msgs") == 0)
+
+    assert workshop.history(job_id) == ["enqueued", "started", "completed"]
+
+
+def test_what_a_lost_answer_took_from_the_queue_is_taken_back(workshop: Workshop, consumer: JobConsumer) -> None:
+    """The fetch was done, its answer never came: the deliveries are this broker's, and nobody here has them."""
+    lost, held = ids(1)[0], ids(1)[0]
+    send(workshop, held, lost)
+    message = next(consumer)
+    assert message is not None
+    client: Any = workshop.broker.client
+    (delivery,) = client.smembers(consumer._acks) - {str(message.options["redis_message_id"]).encode()}
+    holding = workshop.broker._holdings["default"]
+    holding.held.discard(delivery.decode())
+    holding.fetched.clear()
+
+    again = workshop.broker.consume("default", prefetch=4, timeout=50)
+
+    assert [taken(again), taken(again)] == [lost, None], "and what is held here is not delivered twice"
+
+
+def test_what_was_fetched_before_a_connection_was_lost_is_not_forgotten(
+    workshop: Workshop, consumer: JobConsumer
+) -> None:
+    """Dramatiq makes a new consumer after any trouble; what the old one had not yet given out comes all the same."""
+    send(workshop, *(sent := ids(3)))
+    first = taken(consumer)
+
+    again = workshop.broker.consume("default", prefetch=4, timeout=50)
+
+    assert [first, taken(again), taken(again)] == sent
+
+
+def test_a_worker_that_stops_gives_back_what_it_has_not_begun(workshop: Workshop, probe: JobActor[..., Any]) -> None:
+    over, began = threading.Event(), threading.Event()
+
+    @workshop.actor("LONG")
+    def long() -> None:
+        began.set()
+        over.wait(10)
+
+    long.send()
+    waiting = [probe.send(n=n).message_id for n in range(3)]
+    client: Any = workshop.broker.client
+    with workshop.open(threads=1):
+        assert began.wait(10)
+        eventually(lambda: client.llen("dramatiq:default") == 2, what="its prefetch of two")
+        threading.Timer(0.1, over.set).start()
+
+    assert client.llen("dramatiq:default") == 3
+    assert [workshop.history(job_id) for job_id in waiting] == [["enqueued"]] * 3
+
+
+def test_a_consumer_that_follows_one_whose_hands_are_full_waits_for_room(
+    workshop: Workshop, consumer: JobConsumer
+) -> None:
+    send(workshop, *ids(6))
+    held = [next(consumer) for _ in range(4)]
+
+    again = workshop.broker.consume("default", prefetch=4, timeout=50)
+
+    assert next(again) is None
+    for message in held:
+        assert message is not None
+        again.ack(message)
+    assert taken(again) is not None
