@@ -3,7 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from jobplatform.errors import PlatformError
 from jobplatform.settings import settings
@@ -15,7 +15,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, (command, purpose) in _COMMANDS.items():
         commands.add_parser(name, help=purpose, description=purpose).set_defaults(command=command)
-    chosen: Callable[[], int] = parser.parse_args(arguments).command
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["torture"]:
+        _add_torture(commands, given[1:])
+    else:
+        commands.add_parser("torture", help=_TORTURE)
+    chosen: Callable[[], int] = parser.parse_args(given).command
     try:
         return chosen()
     except PlatformError as error:
@@ -54,6 +59,17 @@ def _demo() -> int:
 
     return demo(settings())
 
+
+def _add_torture(commands: Any, words: Sequence[str]) -> None:
+    """Its arguments name the faults that there are: only who asks for it loads them."""
+    from jobplatform.torture.command import add_arguments, torture
+
+    parser = commands.add_parser("torture", help=_TORTURE, description=_TORTURE)
+    add_arguments(parser)
+    parser.set_defaults(command=lambda: torture(parser.parse_args(words), words))
+
+
+_TORTURE: Final = "hurt a whole platform of its own in every way, and prove that nothing is lost"
 
 _COMMANDS: Final[dict[str, tuple[Callable[[], int], str]]] = {
     "migrate": (_migrate, "bring the database of DATABASE_URL up to the schema of this version"),

@@ -30,6 +30,10 @@ BEAT: Final = 1.0
 _LAST_WRITES: Final = 60.0
 
 
+#: How long an orphan waits to be told to end before it does so by itself, in seconds.
+_ORPHANS_PATIENCE: Final = 3.0
+
+
 class Lifeline:
     """One thread with a connection of its own, from the worker's start to its end.
 
@@ -56,6 +60,8 @@ class Lifeline:
         self._hands = hands
         self._keeper = keeper
         self._grace = shutdown_grace / 1000
+        self._parent = os.getppid()
+        self._orphaned_at: float | None = None
         self._id: int | None = None
         self._registered = threading.Event()
         self._stopping = threading.Event()
@@ -171,12 +177,25 @@ class Lifeline:
         """End a process that has lost a thread: it would serve worse and worse, and nobody would notice (P23)."""
         if self.stopping:
             return
+        if os.getppid() != self._parent:
+            self._mind_no_parent()
+            return
         threads = [*self._worker.workers, *self._worker.consumers.values()]
         dead = [thread.name for thread in threads if not thread.is_alive()]
         dead += [name for name, part in (("writer", self._writer), ("keeper", self._keeper)) if part.died]
         if dead:
             log.critical("The worker lost a thread (%s) and ends, to be started again.", ", ".join(dead))
             self._stopping.set()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def _mind_no_parent(self) -> None:
+        """End a process whose master is gone: its log would fill up unread, and then it would hang (P23).
+
+        A supervisor may have told it already; Dramatiq takes a second signal for impatience, so this one waits.
+        """
+        self._orphaned_at = self._orphaned_at or time.monotonic()
+        if time.monotonic() - self._orphaned_at > _ORPHANS_PATIENCE:
+            log.critical("The worker's master is gone, and so it ends.")
             os.kill(os.getpid(), signal.SIGTERM)
 
     def _sign_off(self) -> None:

@@ -36,18 +36,19 @@ def rescue(crash_limit: int, most: int = BATCH_SIZE) -> tuple[list[Rescued], lis
     - Any other has crashed once more: it is `rescued`, or `failed` where it has crashed ``crash_limit`` times.
     - An actor that says ``on_crash="fail"`` wants no second run: its job is `failed` in either case.
     """
+    dead = _dead_workers()
     gone = (
         Job.select(
             Job.id,
             Job.worker,
             Job.cancel_requested,
             Job.on_crash,
-            Worker.stopping_at.is_null(False).alias("stopping"),
-            (Job.crashes + Case(None, [(Worker.stopping_at.is_null(False), 0)], 1)).alias("crashes"),
-            _black_box().alias("box"),
+            dead.c.stopping,
+            (Job.crashes + Case(None, [(dead.c.stopping, 0)], 1)).alias("crashes"),
+            _black_box(dead).alias("box"),
         )
-        .join(Worker, JOIN.LEFT_OUTER, on=(Worker.id == Job.worker))
-        .where(Job.status == Status.RUNNING, Worker.id.is_null() | Worker.ended_at.is_null(False))
+        .join(dead, on=(dead.c.worker == Job.worker))
+        .where(Job.status == Status.RUNNING)
         .order_by(Job.id)
         .limit(most)
         .for_update(for_update=True, of=Job, skip_locked=True)
@@ -117,7 +118,7 @@ def rescue(crash_limit: int, most: int = BATCH_SIZE) -> tuple[list[Rescued], lis
         [taken],
         [taken.c.id.cast("text"), taken.c.type, taken.c.queue, taken.c.event, taken.c.worker, taken.c.at],
     )
-    rows = list(answer.with_cte(gone, decided, taken, told).tuples().execute(database))
+    rows = list(answer.with_cte(dead, gone, decided, taken, told).tuples().execute(database))
     rescued = [Rescued(job_id, Event(event), worker) for job_id, _, _, event, worker, _ in rows]
     hints = [
         Hint(job_id, kind, queue, stamp_of(at))
@@ -125,6 +126,28 @@ def rescue(crash_limit: int, most: int = BATCH_SIZE) -> tuple[list[Rescued], lis
         if event in (Event.RESCUED, Event.INTERRUPTED)
     ]
     return rescued, sorted(hints, key=lambda hint: hint.stamp)
+
+
+def _dead_workers() -> CTE:
+    """The workers that are no more, of those that hold rows.
+
+    Found before any row is locked: a row that went to another worker meanwhile no longer matches. Were the workers
+    joined to the rows, Postgres would check the changed row against the old worker, find none, and take it for lost.
+    """
+    return (
+        Job.select(
+            Job.worker,
+            Worker.stopping_at.is_null(False).alias("stopping"),
+            Worker.host,
+            Worker.pid,
+            Worker.last_seen_at,
+            Worker.peak_memory,
+        )
+        .distinct()
+        .join(Worker, JOIN.LEFT_OUTER, on=(Worker.id == Job.worker))
+        .where(Job.status == Status.RUNNING, Worker.id.is_null() | Worker.ended_at.is_null(False))
+        .cte("dead", materialized=True)
+    )
 
 
 def _message(decided: CTE) -> Case:
@@ -135,7 +158,7 @@ def _message(decided: CTE) -> Case:
     )
 
 
-def _black_box() -> Any:
+def _black_box(dead: CTE) -> Any:
     """What is known of the end of the attempt's worker."""
     lines = (
         JobLog.select(JobLog.text)
@@ -147,13 +170,13 @@ def _black_box() -> Any:
     last_lines = Select([lines], [fn.json_agg(lines.c.text)])
     return fn.json_build_object(
         "host",
-        Worker.host,
+        dead.c.host,
         "pid",
-        Worker.pid,
+        dead.c.pid,
         "lastSeenAt",
-        Worker.last_seen_at,
+        dead.c.last_seen_at,
         "peakMemoryBytes",
-        Worker.peak_memory,
+        dead.c.peak_memory,
         "lastLines",
         last_lines,
     )
