@@ -1,0 +1,34 @@
+"""Watches from outside which worker processes live, whatever they or the platform say of it."""
+
+import time
+from pathlib import Path
+
+from jobplatform.torture.stack import Stack
+
+
+class Watch:
+    """When each worker process was last seen alive. `look` often."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._alive: set[int] = set()
+        self.last_seen: dict[int, float] = {}
+
+    def look(self) -> None:
+        """Note who lives now: the groups' processes, and those that lost their master."""
+        for group in self._stack.of("worker"):
+            self._alive.update(group.children())
+        now = time.time()
+        for pid in list(self._alive):
+            if _lives(pid):
+                self.last_seen[pid] = now
+            else:
+                self._alive.discard(pid)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"
