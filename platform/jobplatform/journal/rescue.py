@@ -161,13 +161,13 @@ def _message(decided: CTE) -> Case:
 def _black_box(dead: CTE) -> Any:
     """What is known of the end of the attempt's worker."""
     lines = (
-        JobLog.select(JobLog.text)
+        JobLog.select(JobLog.id, JobLog.text)
         .where(JobLog.job_id == Job.id, JobLog.attempt == Job.attempts)
         .order_by(JobLog.id.desc())
         .limit(_LAST_LINES)
         .alias("lines")
     )
-    last_lines = Select([lines], [fn.json_agg(lines.c.text)])
+    last_lines = Select([lines], [fn.json_agg(lines.c.text).order_by(lines.c.id)])
     return fn.json_build_object(
         "host",
         dead.c.host,

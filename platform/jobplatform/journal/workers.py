@@ -104,10 +104,14 @@ def held_by(worker: int) -> list[Held]:
 
 
 def sign_off(worker: int) -> None:
-    """Say that the worker has ended by itself."""
-    Worker.update({Worker.ended_at: fn.clock_timestamp(), Worker.last_seen_at: fn.clock_timestamp()}).where(
-        Worker.id == worker, Worker.ended_at.is_null()
-    ).execute()
+    """Say that the worker has ended by itself. What it leaves behind was cut short by its stop, and killed nobody."""
+    now = fn.clock_timestamp()
+    signed_off = {
+        Worker.stopping_at: fn.coalesce(Worker.stopping_at, now),
+        Worker.ended_at: now,
+        Worker.last_seen_at: now,
+    }
+    Worker.update(signed_off).where(Worker.id == worker, Worker.ended_at.is_null()).execute()
 
 
 def look(silence: int, frozen: int) -> list[Look]:
