@@ -26,8 +26,6 @@ _SESSION: Final = " ".join(
         "-c idle_in_transaction_session_timeout=30s",  # a frozen process must not hold row locks for ever
         # Postgres notices the loss of a worker's host within about ten seconds, and frees its lock (P20).
         "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3",
-        # The server notices a vanished host in about ten seconds: else the host's worker would hold its lock (P20).
-        "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3",
     )
 )
 

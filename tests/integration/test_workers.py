@@ -89,7 +89,7 @@ def test_p17_the_numbers_of_workers_are_never_used_twice(journal_url: str) -> No
     read(journal_url, "DELETE FROM workers")
     with database.atomic() as transaction:
         taken_back = register()
-        transaction.rollback()  # type: ignore[no-untyped-call]
+        transaction.rollback()
 
     assert first < taken_back < register()
 
@@ -97,7 +97,8 @@ def test_p17_the_numbers_of_workers_are_never_used_twice(journal_url: str) -> No
 def test_p19_a_worker_holds_its_lock_before_anybody_can_see_it(
     journal_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    execute, seen = database.execute_sql, []
+    execute: Any = database.execute_sql
+    seen = []
 
     def watched(sql: str, *given: Any) -> Any:
         done = execute(sql, *given)
