@@ -98,12 +98,17 @@ class Lifeline:
         self._thread.join(BEAT * 5)
 
     def _run(self) -> None:
-        self._keep_trying(self._register)
-        while not self._ended.wait(BEAT):
-            self._keep_trying(self._beat)
-            self._watch_threads()
-        self._keep_trying(self._sign_off, tries=1)
-        give_up_connection()
+        try:
+            self._keep_trying(self._register)
+            while not self._ended.wait(BEAT):
+                self._keep_trying(self._beat)
+                self._watch_threads()
+            self._keep_trying(self._sign_off, tries=1)
+        except BaseException:
+            log.critical("The lifeline broke, and the worker ends, to be started again.", exc_info=True)
+            self._end_process()
+        finally:
+            give_up_connection()
 
     def _keep_trying(self, act: Callable[[], None], tries: int | None = None) -> None:
         """Do it on a sound connection, again and again, unless the worker ends meanwhile."""
@@ -180,8 +185,11 @@ class Lifeline:
             dead.append("writer")
         if dead:
             log.critical("The worker lost a thread (%s) and ends, to be started again.", ", ".join(dead))
-            self._stopping.set()
-            os.kill(os.getpid(), signal.SIGTERM)
+            self._end_process()
+
+    def _end_process(self) -> None:
+        self._stopping.set()
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def _sign_off(self) -> None:
         Worker.update({Worker.ended_at: fn.clock_timestamp(), Worker.last_seen_at: fn.clock_timestamp()}).where(
