@@ -98,14 +98,19 @@ class Lifeline:
         self._thread.join(BEAT * 5)
 
     def _run(self) -> None:
-        self._keep_trying(self._register)
-        while not self._ended.wait(BEAT):
-            self._keep_trying(self._beat)
-            if time.monotonic() >= self._stop_at:
-                self._interrupt()
-            self._watch_threads()
-        self._keep_trying(self._sign_off, tries=1)
-        give_up_connection()
+        try:
+            self._keep_trying(self._register)
+            while not self._ended.wait(BEAT):
+                self._keep_trying(self._beat)
+                if time.monotonic() >= self._stop_at:
+                    self._interrupt()
+                self._watch_threads()
+            self._keep_trying(self._sign_off, tries=1)
+        except BaseException:
+            log.critical("The lifeline broke, and the worker ends, to be started again.", exc_info=True)
+            self._end_process()
+        finally:
+            give_up_connection()
 
     def _keep_trying(self, act: Callable[[], None], tries: int | None = None) -> None:
         """Do it on a sound connection, again and again, unless the worker ends meanwhile."""
@@ -185,8 +190,7 @@ class Lifeline:
         dead += [name for name, part in (("writer", self._writer), ("keeper", self._keeper)) if part.died]
         if dead:
             log.critical("The worker lost a thread (%s) and ends, to be started again.", ", ".join(dead))
-            self._stopping.set()
-            os.kill(os.getpid(), signal.SIGTERM)
+            self._end_process()
 
     def _mind_no_parent(self) -> None:
         """End a process whose master is gone: its log would fill up unread, and then it would hang (P23).
@@ -196,7 +200,11 @@ class Lifeline:
         self._orphaned_at = self._orphaned_at or time.monotonic()
         if time.monotonic() - self._orphaned_at > _ORPHANS_PATIENCE:
             log.critical("The worker's master is gone, and so it ends.")
-            os.kill(os.getpid(), signal.SIGTERM)
+            self._end_process()
+
+    def _end_process(self) -> None:
+        self.begin_to_stop()
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def _sign_off(self) -> None:
         if self._id is not None:

@@ -205,10 +205,14 @@ def test_coroutines_and_parameters_without_names_are_refused(workshop: Workshop)
 
     def stars(*numbers: int) -> None: ...
 
+    def anything(value: object) -> None: ...
+
     with pytest.raises(InvalidActor, match="coroutine"):
         workshop.actor("ASYNC")(coroutine)
-    with pytest.raises(TypeError, match="by name only"):
+    with pytest.raises(InvalidActor, match="by name only"):
         workshop.actor("STARS")(stars)
+    with pytest.raises(InvalidActor, match="object"):
+        workshop.actor("ANYTHING")(anything)
 
 
 def test_a_message_for_an_unknown_actor_is_refused(workshop: Workshop) -> None:

@@ -1,0 +1,1 @@
+"""Actors that behave as tests need it."""
