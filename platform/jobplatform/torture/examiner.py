@@ -4,17 +4,28 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from jobplatform.states import FINAL, Event, Status
 from jobplatform.torture.effects import DIES, EFFECT, START, Line
-from jobplatform.torture.oracle import Accepted, Oracle
+from jobplatform.torture.oracle import Oracle
 from jobplatform.torture.probes import FOLLOW, PROBES
 from jobplatform.torture.record import Record, Row, Step
 
 _ENDS: Final = {probe.type: probe.ends for probe in PROBES} | {FOLLOW: "completed"}
 #: How long a process may still be seen alive after its death was declared: the watch looks ten times a second.
 _SLACK: Final = 1.0
+
+
+class Rescue(NamedTuple):
+    """A job whose process was killed: the seconds from then until it was taken back, and until it ran again."""
+
+    taken: float
+    again: float
+    #: Whether Postgres was there all the time.
+    calm: bool
+    killed_at: float
+    story: str
 
 
 class Examiner:
@@ -161,8 +172,8 @@ class Examiner:
         """Effects that happened once more, by their causes (I7)."""
         return Counter(cause for cause, _ in self._extra_effects() if cause is not None)
 
-    def rescues(self) -> list[tuple[float, bool]]:
-        """From a process' violent end to the next start of each job that it ran: seconds, and whether undisturbed."""
+    def rescues(self) -> list[Rescue]:
+        """What became of each job that a process ran when it met a violent end."""
         ends = [(harm.at, pid) for harm in self._oracle.harms if harm.what == "killed" for pid in harm.pids or ()]
         ends += [(line.at, line.pid) for line in self._suicides]
         held: dict[int, list[tuple[Step, Step, Step]]] = defaultdict(list)
@@ -175,18 +186,17 @@ class Examiner:
             for worker in self._record.workers.values():
                 if worker.pid == pid and worker.started_at <= at <= (worker.ended_at or at):
                     taken += [
-                        (again.at - at, self._undisturbed(at, again.at))
+                        Rescue(
+                            end.at - at, again.at - at, self._undisturbed(at, again.at), at, self._story(start.job_id)
+                        )
                         for start, end, again in held[worker.id]
                         if start.at <= at < end.at
                     ]
-        return taken
+        return sorted(taken, key=lambda rescue: -rescue.again)
 
     def given_up(self) -> int:
         """Innocent jobs whose workers were killed ``crash_limit`` times."""
         return sum(row.type != "PROBE_POISON" and row.on_crash != "fail" for row in self._crashed())
-
-    def accepted_in(self, job: Accepted) -> float:
-        return job.took
 
     def _undisturbed(self, begin: float, end: float) -> bool:
         """Whether Postgres was there all the time, and no keeper was in its grace after an outage."""
@@ -245,9 +255,11 @@ class Examiner:
         return self._record.histories.get(job_id, [])
 
     def _story(self, job_id: str) -> str:
-        return ", ".join(
-            f"{step.event}{f' {step.attempt} by {step.worker}' if step.worker else ''}"
-            for step in self._history(job_id)
+        """The job's events, each with its attempt and worker, and the seconds since it was accepted."""
+        history = self._history(job_id)
+        return f"…{job_id[-6:]} " + ", ".join(
+            f"{step.event}{f' {step.attempt} by {step.worker}' if step.worker else ''} {step.at - history[0].at:.1f}"
+            for step in history
         )
 
 

@@ -31,6 +31,9 @@ from jobplatform.torture.submitter import Submitter
 from jobplatform.torture.watch import Watch
 
 _TICK: Final = 0.1
+#: Of the rescues that took longer than so many seconds, so many are told of.
+_SLOW: Final = 5.0
+_SLOWEST: Final = 12
 #: The limits of a run are shorter than the defaults only where a run of minutes could not reach those.
 SETTINGS: Final = {"FROZEN_AFTER": "6000", "SHUTDOWN_GRACE": "2000", "CRASH_LIMIT": "3"}
 
@@ -170,8 +173,10 @@ def _report(order: Order, stack: Stack, oracle: Oracle, watch: Watch, seconds: f
     rescues = examiner.rescues()
     report.section(
         "From a kill to the next start of each job that ran there",
-        f"Postgres there: {quantiles([taken for taken, calm in rescues if calm])}",
-        f"all:            {quantiles([taken for taken, _ in rescues])}",
+        f"taken back, Postgres there: {quantiles([rescue.taken for rescue in rescues if rescue.calm])}",
+        f"run again, Postgres there:  {quantiles([rescue.again for rescue in rescues if rescue.calm])}",
+        f"run again, all:             {quantiles([rescue.again for rescue in rescues])}",
+        *(f"slow: {rescue.again:.1f} s: {rescue.story}" for rescue in rescues[:_SLOWEST] if rescue.again > _SLOW),
     )
     report.section(
         f"Effects that happened once more: {sum(examiner.duplicates().values())}", *counted(examiner.duplicates())
