@@ -38,6 +38,7 @@ class Claims:
         self._suspect_from = max(1, crash_limit - 1)
         self._lock = threading.Lock()
         self._aside: list[Hint] = []
+        self._suspects_ended = 0
         #: Hints that named no job on record (P9).
         self.unknown = 0
 
@@ -51,11 +52,12 @@ class Claims:
         if worker is None or lifeline.stopping:
             raise SkipMessage("The worker is stopping.")
         claim = Claim(message.message_id, actor.type, str(uuid.uuid4()), worker, self._suspect_from)
+        ended_before = self._suspects_ended
         self._hands.expect(claim.token)
         try:
             answer = self._ask(claim, lifeline)
             if isinstance(answer, Refused):
-                raise SkipMessage(self._why(claim, answer, message))
+                raise SkipMessage(self._why(claim, answer, message, ended_before))
         except BaseException:
             # Should it be granted all the same, it is in no hand, and the next beats give it back (P6).
             self._hands.let_go(claim.token)
@@ -78,6 +80,7 @@ class Claims:
         self._hands.let_go(attempt.token)
         if attempt.suspect:
             with self._lock:
+                self._suspects_ended += 1
                 waiting, self._aside = self._aside, []
             if waiting:
                 self._sender.send(waiting)
@@ -93,14 +96,21 @@ class Claims:
             else:
                 return answer
 
-    def _why(self, claim: Claim, refused: Refused, message: MessageProxy) -> str:
+    def _why(self, claim: Claim, refused: Refused, message: MessageProxy, ended_before: int) -> str:
         if not refused.known:
             self.unknown += 1
             log.warning("A hint names a job that is not on record: %s %s", claim.type, claim.job_id)
             return "There is no such job."
         if refused.waits:
             stamp = message.options.get("dispatched_at", 0)
-            with self._lock:
-                self._aside.append(Hint(claim.job_id, claim.type, message.queue_name, stamp))
+            self._set_aside(Hint(claim.job_id, claim.type, message.queue_name, stamp), ended_before)
             return "The job waits for the end of another one that may kill the worker."
         return "The job is not queued any more."
+
+    def _set_aside(self, hint: Hint, ended_before: int) -> None:
+        with self._lock:
+            waits = self._suspects_ended == ended_before
+            if waits:
+                self._aside.append(hint)
+        if not waits:  # the one that it was refused for may have ended meanwhile, and would not call it any more
+            self._sender.send([hint])
