@@ -67,6 +67,7 @@ class Lifeline:
         self._stopping = threading.Event()
         self._stop_at = float("inf")
         self._ended = threading.Event()
+        self._woken = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lifeline", daemon=True)
 
     @property
@@ -89,18 +90,20 @@ class Lifeline:
         """Claim nothing more. What runs may end within the grace, and is interrupted then."""
         self._stop_at = time.monotonic() + self._grace
         self._stopping.set()
+        self._woken.set()  # the mark is for whoever finds the worker dead, which may be soon (P21)
 
     def stop(self) -> None:
         """Write what is left to write, say that the worker has ended, and end."""
         if not self._writer.close(_LAST_WRITES):
             log.critical("The worker ends with outcomes unwritten: Postgres did not take them.")
         self._ended.set()
+        self._woken.set()
         self._thread.join(BEAT * 5)
 
     def _run(self) -> None:
         try:
             self._keep_trying(self._register)
-            while not self._ended.wait(BEAT):
+            while not self._rest():
                 self._keep_trying(self._beat)
                 if time.monotonic() >= self._stop_at:
                     self._interrupt()
@@ -111,6 +114,12 @@ class Lifeline:
             self._end_process()
         finally:
             give_up_connection()
+
+    def _rest(self) -> bool:
+        """Until the next beat: at once when the worker begins to stop. True: there is none, it has ended."""
+        self._woken.wait(BEAT)
+        self._woken.clear()
+        return self._ended.is_set()
 
     def _keep_trying(self, act: Callable[[], None], tries: int | None = None) -> None:
         """Do it on a sound connection, again and again, unless the worker ends meanwhile."""
