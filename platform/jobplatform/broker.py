@@ -8,6 +8,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 
 import msgspec
 from dramatiq import Message, set_broker, set_encoder
+from dramatiq.broker import MessageProxy
 from dramatiq.brokers.redis import MAINTENANCE_SCALE, RedisBroker
 from dramatiq.encoder import Encoder
 from dramatiq.middleware import (
@@ -129,6 +130,20 @@ class JobBroker(RedisBroker):
         # A consumer that lost its connection is replaced; what its queue's predecessors hold is not forgotten.
         holding = self._holdings.setdefault(queue_name, Holding())
         return JobConsumer(self, queue_name, prefetch, timeout, holding=holding, fetched=self.high_first.fetched)
+
+    def stop_fetching(self) -> list[MessageProxy]:
+        """Take no more hints, and give those that no thread has begun with: they count as acknowledged.
+
+        Dramatiq's consumers go on while the worker's last jobs end, so that what they hold is not taken for lost.
+        """
+        for holding in self._holdings.values():
+            holding.close()
+        waiting = [item.message for item in self.high_first.drain()]
+        for message in waiting:
+            holding = self._holdings[message.queue_name]
+            with holding.changed:
+                holding.done.append(message.options["redis_message_id"])
+        return waiting
 
     def declare_queue(self, queue_name: str) -> None:
         """Declare a queue, and no delay queue: what has to wait, waits as a row."""

@@ -3,6 +3,7 @@
 import logging
 import threading
 import uuid
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from dramatiq.broker import MessageProxy
@@ -50,6 +51,7 @@ class Claims:
         """
         worker = lifeline.wait_for_id()
         if worker is None or lifeline.stopping:
+            self.give_back([message])
             raise SkipMessage("The worker is stopping.")
         claim = Claim(message.message_id, actor.type, str(uuid.uuid4()), worker, self._suspect_from)
         ended_before = self._suspects_ended
@@ -85,6 +87,14 @@ class Claims:
             if waiting:
                 self._sender.send(waiting)
 
+    def give_back(self, messages: Sequence[MessageProxy]) -> None:
+        """Send the hints again that a stopping worker has taken and set aside: another one may be free."""
+        with self._lock:
+            hints, self._aside = self._aside, []
+        hints += [_hint(message) for message in messages]
+        if hints:
+            self._sender.send(hints)
+
     def _ask(self, claim: Claim, lifeline: Lifeline) -> Claimed | Refused:
         future = self._writer.put(claim)
         while True:
@@ -102,8 +112,7 @@ class Claims:
             log.warning("A hint names a job that is not on record: %s %s", claim.type, claim.job_id)
             return "There is no such job."
         if refused.waits:
-            stamp = message.options.get("dispatched_at", 0)
-            self._set_aside(Hint(claim.job_id, claim.type, message.queue_name, stamp), ended_before)
+            self._set_aside(_hint(message), ended_before)
             return "The job waits for the end of another one that may kill the worker."
         return "The job is not queued any more."
 
@@ -114,3 +123,9 @@ class Claims:
                 self._aside.append(hint)
         if not waits:  # the one that it was refused for may have ended meanwhile, and would not call it any more
             self._sender.send([hint])
+
+
+def _hint(message: MessageProxy) -> Hint:
+    type_, _, _ = message.actor_name.partition(".")
+    stamp = message.options.get("dispatched_at")
+    return Hint(message.message_id, type_, message.queue_name, stamp if isinstance(stamp, int) else 0)

@@ -59,12 +59,19 @@ class Holding:
         self.changed = threading.Condition()
         self.held: set[str] = set()
         self.done: list[str] = []
+        #: Whether nothing more is to be taken: the worker is stopping, and others may be free.
+        self.closing = False
         #: Fetched, and not yet given out.
         self.fetched: deque[tuple[bytes, bytes | None]] = deque()
 
     @property
     def open(self) -> int:
         return len(self.held) - len(self.done)
+
+    def close(self) -> None:
+        """Take nothing more."""
+        with self.changed:
+            self.closing = True
 
 
 class JobConsumer(Consumer):
@@ -148,7 +155,7 @@ class JobConsumer(Consumer):
 
     def _has_room(self) -> bool:
         """Whether a good part of the prefetch is free: fetching for less would cost a round trip a job."""
-        return self._prefetch - self._holding.open >= max(1, self._prefetch // 4)
+        return not self._holding.closing and self._prefetch - self._holding.open >= max(1, self._prefetch // 4)
 
     def _fetch(self) -> bool:
         room = self._prefetch - self._holding.open

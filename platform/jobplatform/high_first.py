@@ -50,5 +50,11 @@ class HighFirst(PriorityQueue[Any]):
                     self._more_high = False
             timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
 
+    def drain(self) -> list[Any]:
+        """Take out all that is there."""
+        with self.mutex:
+            items, self.queue = self.queue, []
+        return items
+
     def _may_serve_default(self) -> bool:
         return not self._more_high or (self._qsize() > 0 and self.queue[0].priority <= HIGH)

@@ -181,9 +181,11 @@ class Recorder(Middleware):
             self.keeper.start()
 
     def before_worker_shutdown(self, broker: Broker, worker: Any) -> None:  # noqa: ARG002
-        """Claim nothing more."""
+        """Take and claim nothing more: what waits here for a free thread is given to other workers at once."""
         if self.lifeline is not None:
+            waiting = worker.broker.stop_fetching()
             self.lifeline.begin_to_stop()
+            self.claims.give_back(waiting)
 
     def after_worker_shutdown(self, broker: Broker, worker: Any) -> None:  # noqa: ARG002
         """Write the outcomes that wait, and say that the worker has ended.
