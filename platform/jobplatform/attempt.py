@@ -30,8 +30,6 @@ class Attempt:
     worker: int
     #: Errors that led to it.
     retries: int
-    #: Whether it has killed its workers so often that it runs apart from others of its kind (P22).
-    suspect: bool
     #: Set while the actor's function runs, and only then (P16).
     thread: int | None = None
     #: What the function returned.

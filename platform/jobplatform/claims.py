@@ -29,7 +29,7 @@ class Claims:
     """Asks the writer, and waits for the answer as long as Postgres takes.
 
     ``crash_limit`` deaths end a job. One death before that it is suspect, and runs beside no other suspect job: so it
-    takes no innocent one along (P22).
+    takes no innocent one along (P22). Its hint waits here for the next beat, and then goes to whoever is free.
     """
 
     def __init__(self, writer: Writer, sender: HintSender, hands: Hands, crash_limit: int) -> None:
@@ -39,7 +39,6 @@ class Claims:
         self._suspect_from = max(1, crash_limit - 1)
         self._lock = threading.Lock()
         self._aside: list[Hint] = []
-        self._suspects_ended = 0
         #: Hints that named no job on record (P9).
         self.unknown = 0
 
@@ -54,16 +53,17 @@ class Claims:
             self.give_back([message])
             raise SkipMessage("The worker is stopping.")
         claim = Claim(message.message_id, actor.type, str(uuid.uuid4()), worker, self._suspect_from)
-        ended_before = self._suspects_ended
         self._hands.expect(claim.token)
         try:
             answer = self._ask(claim, lifeline)
             if isinstance(answer, Refused):
-                raise SkipMessage(self._why(claim, answer, message, ended_before))
+                raise SkipMessage(self._why(claim, answer, message))
         except BaseException:
             # Should it be granted all the same, it is in no hand, and the next beats give it back (P6).
             self._hands.let_go(claim.token)
             raise
+        if answer.suspect:
+            log.warning("Job %s has taken its workers down, and runs beside no other of that kind.", claim.job_id)
         attempt = Attempt(
             job_id=claim.job_id,
             type=actor.type,
@@ -72,23 +72,16 @@ class Claims:
             token=claim.token,
             worker=worker,
             retries=answer.retries,
-            suspect=answer.suspect,
         )
         self._hands.take(attempt)
         return attempt, answer
 
     def ended(self, attempt: Attempt) -> None:
-        """An attempt's outcome is written. If it was suspect, those that were set aside for it have their turn."""
+        """An attempt's outcome is written."""
         self._hands.let_go(attempt.token)
-        if attempt.suspect:
-            with self._lock:
-                self._suspects_ended += 1
-                waiting, self._aside = self._aside, []
-            if waiting:
-                self._sender.send(waiting)
 
-    def give_back(self, messages: Sequence[MessageProxy]) -> None:
-        """Send the hints again that a stopping worker has taken and set aside: another one may be free."""
+    def give_back(self, messages: Sequence[MessageProxy] = ()) -> None:
+        """Send these hints again, and those that were set aside: another worker may be free for them."""
         with self._lock:
             hints, self._aside = self._aside, []
         hints += [_hint(message) for message in messages]
@@ -106,23 +99,16 @@ class Claims:
             else:
                 return answer
 
-    def _why(self, claim: Claim, refused: Refused, message: MessageProxy, ended_before: int) -> str:
+    def _why(self, claim: Claim, refused: Refused, message: MessageProxy) -> str:
         if not refused.known:
             self.unknown += 1
             log.warning("A hint names a job that is not on record: %s %s", claim.type, claim.job_id)
             return "There is no such job."
         if refused.waits:
-            self._set_aside(_hint(message), ended_before)
+            with self._lock:
+                self._aside.append(_hint(message))
             return "The job waits for the end of another one that may kill the worker."
         return "The job is not queued any more."
-
-    def _set_aside(self, hint: Hint, ended_before: int) -> None:
-        with self._lock:
-            waits = self._suspects_ended == ended_before
-            if waits:
-                self._aside.append(hint)
-        if not waits:  # the one that it was refused for may have ended meanwhile, and would not call it any more
-            self._sender.send([hint])
 
 
 def _hint(message: MessageProxy) -> Hint:

@@ -50,6 +50,7 @@ class Lifeline:
         writer: Writer,
         hands: Hands,
         keeper: Keeper,
+        each_beat: Callable[[], object],
         shutdown_grace: int,
     ) -> None:
         """``worker`` is Dramatiq's; ``shutdown_grace`` is milliseconds."""
@@ -59,6 +60,7 @@ class Lifeline:
         self._writer = writer
         self._hands = hands
         self._keeper = keeper
+        self._each_beat = each_beat
         self._grace = shutdown_grace / 1000
         self._parent = os.getppid()
         self._orphaned_at: float | None = None
@@ -105,6 +107,7 @@ class Lifeline:
             self._keep_trying(self._register)
             while not self._rest():
                 self._keep_trying(self._beat)
+                self._each_beat()
                 if time.monotonic() >= self._stop_at:
                     self._interrupt()
                 self._watch_threads()

@@ -170,6 +170,7 @@ class Recorder(Middleware):
             writer=self.writer,
             hands=self._hands,
             keeper=self.keeper,
+            each_beat=self.claims.give_back,
             shutdown_grace=self._settings.shutdown_grace,
         )
         write_through(self.writer.put)
