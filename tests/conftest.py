@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import redis
 
@@ -16,6 +17,10 @@ from tests.services.databases import fresh_database, make_template
 from tests.services.invariants import assert_sound
 from tests.services.mail import MailServer, mail_server
 from tests.services.processes import Processes
+
+#: What is random is the example, not how busy the machine is; and what failed once is in the report, not in a folder.
+hypothesis.settings.register_profile("shared machine", deadline=None, database=None)
+hypothesis.settings.load_profile("shared machine")
 
 #: Data that no test needs after a power cut; and many processes, each with some connections.
 _POSTGRES_OPTIONS = {

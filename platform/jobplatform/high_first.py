@@ -36,6 +36,11 @@ class HighFirst(PriorityQueue[Any]):
                 self._more_high = more
                 self._high_settled.notify_all()
 
+    def _put(self, item: Any) -> None:
+        super()._put(item)
+        if item.priority <= HIGH:
+            self._high_settled.notify_all()
+
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:

@@ -39,7 +39,8 @@ def _address(*schemes: str) -> Callable[[str], str]:
 
 def _whole(least: int, most: int | None = None) -> Callable[[str], int]:
     def parse(value: str) -> int:
-        number = int(value) if value.strip().lstrip("-").isdecimal() else None
+        # Bounded before it is read: Python itself refuses to read thousands of digits, in words of its own.
+        number = int(value) if value.strip().removeprefix("-").isdecimal() and len(value) < 30 else None
         if number is None or number < least or (most is not None and number > most):
             bounds = f"from {least} to {most}" if most is not None else f"of {least} or more"
             raise ValueError(f"must be a whole number {bounds}")

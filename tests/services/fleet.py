@@ -10,7 +10,8 @@ from typing import Any, Final
 from jobplatform import journal
 from jobplatform.hints import HintSender
 from jobplatform.journal import Cancel, Open
-from jobplatform.redis_client import patient_client
+from jobplatform.redis_client import patient_client, quick_client
+from jobplatform.writer import Writer
 from tests.services import journal as recorded
 from tests.services.journal import connected, new_job
 from tests.services.patience import eventually
@@ -102,6 +103,22 @@ class Fleet:
             HintSender(client).send(hints)
             client.close()
         return [job.id for job in jobs]
+
+    def submit_while_redis_is_away(
+        self,
+        type: str,  # noqa: A002
+        *,
+        delay_ms: int | None = None,
+    ) -> str:
+        """As an API process does it: with the quick client, whose failure is none."""
+        job = new_job(type=type, payload="{}", delay_ms=delay_ms)
+        client = quick_client(self.redis_url)
+        writer = Writer(HintSender(client).send)
+        with connected(self.url):
+            writer.put(Open([job])).result(10)
+        writer.close(5)
+        client.close()
+        return job.id
 
     def cancel(self, job_id: str) -> None:
         with connected(self.url):

@@ -1,0 +1,197 @@
+"""The workloads. Each gives what it measured, by name; `cpu` is microseconds per job, or per read, by part."""
+
+import http.client
+import json
+import random
+import select
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from typing import Any, Final
+
+from psycopg2.extensions import connection as Connection  # noqa: N812
+
+from benchmarks import load
+from benchmarks.meter import Bill, Meter
+from benchmarks.stack import Stack
+
+Measured = dict[str, Any]
+
+BODY: Final = json.dumps({"type": "NOTHING", "payload": {"n": 1, "text": "a small payload"}}).encode()
+
+#: How long requests in flight may take when the load client has gone, in seconds.
+_SETTLE: Final = 0.1
+_LOOK_EVERY: Final = 0.05
+_PACE: Final = 0.05
+_WATCH: Final = """
+CREATE FUNCTION tell_benchmark() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN PERFORM pg_notify('benchmark', NEW.event || ' ' || NEW.job_id); RETURN NULL; END $$;
+CREATE TRIGGER tell_benchmark AFTER INSERT ON transitions FOR EACH ROW EXECUTE FUNCTION tell_benchmark();
+LISTEN benchmark;
+"""
+_UNWATCH: Final = "UNLISTEN *; DROP FUNCTION tell_benchmark() CASCADE;"
+
+
+def yardstick(stack: Stack, connection: Connection, count: int) -> Measured:
+    """GET /health, which costs what the server and Falcon cost: by it runs on different machines can be compared."""
+    meter = Meter(stack, connection)
+    seen = load.get(stack.url, ["/health"], count)
+    time.sleep(_SETTLE)
+    bill = meter.bill()
+    return {**_of(seen), **_costs(bill.per(seen.answered), bill)}
+
+
+def accept(stack: Stack, connection: Connection, count: int) -> Measured:
+    """w1: accept jobs from 32 connections, with no worker."""
+    before = _number(connection, "SELECT count(*) FROM jobs")
+    meter = Meter(stack, connection)
+    seen = load.post(f"{stack.url}/jobs", BODY, count)
+    time.sleep(_SETTLE)
+    bill = meter.bill()
+    accepted = int(_number(connection, "SELECT count(*) FROM jobs") - before)
+    return {**_of(seen), **_costs(bill.per(accepted), bill)}
+
+
+def drain(stack: Stack, connection: Connection) -> Measured:
+    """w3: do the jobs that wait. The worker's start does not count, nor what it does until both processes work."""
+    stack.start_worker(connection)
+    meter = Meter(stack, connection)
+    began = time.time()
+    before = _number(connection, _DONE)
+    ended = _await_all_done(connection)
+    bill = meter.bill()
+    done = int(_number(connection, _DONE) - before)
+    return {"rate": done / (ended - began), **_costs(bill.per(done), bill)}
+
+
+def end_to_end(stack: Stack, connection: Connection, count: int) -> Measured:
+    """w2: accept and do jobs at the same time."""
+    before = _number(connection, _DONE)
+    meter = Meter(stack, connection)
+    began = time.time()
+    seen = load.post(f"{stack.url}/jobs", BODY, count)
+    time.sleep(_SETTLE)
+    ended = _await_all_done(connection)
+    bill = meter.bill()
+    done = int(_number(connection, _DONE) - before)
+    return {**_of(seen), "rate": done / (ended - began), **_costs(bill.per(done), bill)}
+
+
+def read(stack: Stack, connection: Connection, count: int) -> Measured:
+    """w4: read random jobs from 32 connections."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id::text FROM jobs")
+        paths = [f"/jobs/{row[0]}" for row in cursor.fetchall()]
+    random.shuffle(paths)
+    meter = Meter(stack, connection)
+    seen = load.get(stack.url, paths, count)
+    time.sleep(_SETTLE)
+    bill = meter.bill()
+    return {**_of(seen), **_costs(bill.per(seen.answered), bill)}
+
+
+def pick_up(stack: Stack, connection: Connection, count: int) -> Measured:
+    """w5: one job each 50 ms, on an otherwise idle stack. From before the POST until others can see it committed."""
+    started: list[float] = []
+    completed: list[float] = []
+    answered: list[float] = []
+    with _watching(connection), closing(http.client.HTTPConnection(stack.host, stack.port)) as client:
+        meter = Meter(stack, connection)
+        for _ in range(count):
+            began = time.monotonic()
+            client.request("POST", "/jobs", BODY, {"Content-Type": "application/json"})
+            job_id = json.loads(client.getresponse().read())["id"]
+            answered.append(time.monotonic() - began)
+            for event, at in _told(connection, job_id):
+                {"started": started, "completed": completed}.get(event, []).append(at - began)
+                if event == "completed":
+                    break
+            time.sleep(max(0.0, began + _PACE - time.monotonic()))
+        bill = meter.bill()
+    return {
+        **_percentiles("accepted", answered),
+        **_percentiles("started", started),
+        **_percentiles("completed", completed),
+        **_costs(bill.per(count), bill),
+    }
+
+
+def idle(stack: Stack, connection: Connection, seconds: float) -> Measured:
+    """What the stack uses each second while nothing happens."""
+    meter = Meter(stack, connection)
+    time.sleep(seconds)
+    bill = meter.bill()
+    return _costs({part: used / seconds for part, used in bill.parts.items()}, bill)
+
+
+def redis_memory(stack: Stack, connection: Connection, payload_bytes: int, count: int) -> float:
+    """Bytes that Redis holds for each queued job with a payload of about that size, with no worker."""
+    payload = {"n": 1, "text": "x" * payload_bytes}
+    body = json.dumps({"type": "NOTHING", "payload": payload}).encode()
+    before = _number(connection, "SELECT count(*) FROM jobs")
+    with closing(stack.redis()) as client, closing(http.client.HTTPConnection(stack.host, stack.port)) as http_client:
+        client.flushall()
+        for _ in range(count):
+            http_client.request("POST", "/jobs", body, {"Content-Type": "application/json"})
+            http_client.getresponse().read()
+        held = sum(client.memory_usage(key, samples=0) or 0 for key in client.scan_iter("dramatiq:*"))
+    accepted = _number(connection, "SELECT count(*) FROM jobs") - before
+    return held / accepted
+
+
+_DONE: Final = "SELECT count(*) FROM jobs WHERE status = 'completed'"
+_ANY_LEFT: Final = (
+    "SELECT (EXISTS (SELECT FROM jobs WHERE status = 'queued') OR EXISTS (SELECT FROM jobs WHERE status = 'running'))"
+    "::integer"
+)
+
+
+def _await_all_done(connection: Connection) -> float:
+    """Wait until no job is left to do, and give the time at which the last one was done."""
+    while _number(connection, _ANY_LEFT):
+        time.sleep(_LOOK_EVERY)
+    return _number(connection, "SELECT extract(epoch FROM max(finished_at)) FROM jobs")
+
+
+def _number(connection: Connection, question: str) -> float:
+    with connection.cursor() as cursor:
+        cursor.execute(question)
+        row = cursor.fetchone()
+    return float(row[0]) if row is not None else 0.0
+
+
+@contextmanager
+def _watching(connection: Connection) -> Iterator[None]:
+    """Have every transition told, as it is committed."""
+    with connection.cursor() as cursor:
+        cursor.execute(_WATCH)
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(_UNWATCH)
+
+
+def _told(connection: Connection, job_id: str) -> Iterator[tuple[str, float]]:
+    """The events of a job as they come, with the times of their coming."""
+    while True:
+        while connection.notifies:
+            event, _, of = connection.notifies.pop(0).payload.partition(" ")
+            if of == job_id:
+                yield event, time.monotonic()
+        select.select([connection], [], [], 30)
+        connection.poll()
+
+
+def _of(seen: load.Load) -> Measured:
+    return {"rate": seen.rate, "p50_ms": seen.p50_ms, "p99_ms": seen.p99_ms, "client_cpu": seen.client_cpu}
+
+
+def _costs(cpu: dict[str, float], bill: Bill) -> Measured:
+    return {"cpu": cpu, "others": bill.others, "steal": bill.steal}
+
+
+def _percentiles(name: str, seconds: Sequence[float]) -> Measured:
+    hundredths = statistics.quantiles(seconds, n=100, method="inclusive")
+    return {f"{name}_p50_ms": 1000 * hundredths[49], f"{name}_p99_ms": 1000 * hundredths[98]}

@@ -1,0 +1,506 @@
+"""The journal against a model: whatever comes in whatever order, the row is what the model says, and so is its history.
+
+The same examples every time. With ``--hypothesis-seed=N`` others, those of that seed; a failure prints its steps.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import psycopg2
+import psycopg2.extras
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from jobplatform import journal
+from jobplatform.errors import JobIdTaken
+from jobplatform.journal import (
+    Cancel,
+    CancelAnswer,
+    Claim,
+    Claimed,
+    Hint,
+    Item,
+    Open,
+    Progress,
+    Refused,
+    Settle,
+    Settled,
+    workers,
+)
+from jobplatform.journal.hint import stamp_of
+from jobplatform.journal.settle import OUTCOMES
+from jobplatform.states import FINAL, Event, Status
+from tests.services.invariants import assert_sound
+from tests.services.journal import live_worker, new_job
+
+CRASH_LIMIT, SUSPECT_FROM = 3, 2
+UNKNOWN = "00000000-0000-4000-8000-000000000000"
+ERROR = '{"kind": "error"}'
+
+
+@dataclass
+class Job:
+    """What DESIGN's table says of one job."""
+
+    on_crash: str
+    status: Status
+    due: bool = False
+    attempts: int = 0
+    retries: int = 0
+    crashes: int = 0
+    resends: int = 0
+    cancel_requested: bool = False
+    worker: int | None = None
+    token: str | None = None
+    result: Any = None
+    error: str | None = None
+    progress: Any = None
+    #: Event, status before and after, attempt, and the token where an attempt begins or ends by it.
+    history: list[tuple[str, str | None, str, int, str | None]] = field(default_factory=list)
+
+    def tell(self, event: Event, after: Status, token: str | None = None, *, new: bool = False) -> None:
+        before = None if new else str(self.status)
+        self.history.append((str(event), before, str(after), self.attempts, token))
+        self.status = after
+        if after is not Status.RUNNING:
+            self.worker = self.token = None
+
+    def holds(self, attempt: int, token: str) -> bool:
+        return self.status is Status.RUNNING and (self.attempts, self.token) == (attempt, token)
+
+
+@dataclass
+class Worker:
+    alive: bool = True
+    stopping: bool = False
+    on_record: bool = True
+
+
+class Model:
+    """What every operation is to do, and to answer. Items of a commit are taken kind by kind."""
+
+    ORDER = (Progress, Settle, Cancel, Claim, Open)
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, Job] = {}
+        self.payloads: dict[str, str] = {}
+        self.workers: dict[int, Worker] = {}
+
+    def commit(self, items: Sequence[Item]) -> tuple[list[Any], list[str]]:
+        """The answers in the order of the items, a set where one of several is right; and whose hints are sent."""
+        answers: list[Any] = [None] * len(items)
+        hints: list[str] = []
+        for kind in self.ORDER:
+            for place, item in enumerate(items):
+                if isinstance(item, kind):
+                    answers[place] = getattr(self, f"_{kind.__name__.lower()}")(item, hints)
+        for place, item in enumerate(items):
+            if isinstance(item, Settle) and answers[place] is None:
+                answers[place] = self._fence(item)
+        return answers, hints
+
+    def release(self) -> list[str]:
+        due = [i for i, job in self.jobs.items() if job.status in (Status.SCHEDULED, Status.RETRYING) and job.due]
+        for job_id in due:
+            self.jobs[job_id].tell(Event.RELEASED, Status.QUEUED)
+            self.jobs[job_id].resends = 0
+        return due
+
+    def resend(self) -> list[str]:
+        able = any(worker.alive and worker.on_record for worker in self.workers.values())
+        lost = [i for i, job in self.jobs.items() if job.status is Status.QUEUED and able]
+        for job_id in lost:
+            self.jobs[job_id].tell(Event.RESENT, Status.QUEUED)
+            self.jobs[job_id].resends += 1
+        return lost
+
+    def rescue(self) -> tuple[list[tuple[str, Event, int]], list[str]]:
+        rescued, hints = [], []
+        for job_id, job in self.jobs.items():
+            if job.status is not Status.RUNNING or job.worker is None or self._lives(job.worker):
+                continue
+            worker = self.workers[job.worker]
+            stopping = worker.on_record and worker.stopping
+            job.crashes += not stopping
+            if job.cancel_requested:
+                event, after = Event.CANCELLED, Status.CANCELLED
+            elif job.on_crash == "fail" or (not stopping and job.crashes >= CRASH_LIMIT):
+                event, after = Event.FAILED, Status.FAILED
+                job.error = "crashed"
+            else:
+                event, after = Event.INTERRUPTED if stopping else Event.RESCUED, Status.QUEUED
+                hints.append(job_id)
+            rescued.append((job_id, event, job.worker))
+            job.tell(event, after)
+        return rescued, hints
+
+    def _lives(self, number: int) -> bool:
+        worker = self.workers[number]
+        return worker.alive and worker.on_record
+
+    def _open(self, item: Open, hints: list[str]) -> Any:
+        if any(self.payloads.get(job.id, job.payload) != job.payload for job in item.jobs):
+            return JobIdTaken
+        for job in item.jobs:
+            if job.id not in self.jobs:
+                waits = bool(job.delay_ms and job.delay_ms > 0)
+                self.jobs[job.id] = made = Job(job.on_crash, Status.SCHEDULED if waits else Status.QUEUED)
+                self.payloads[job.id] = job.payload
+                made.tell(Event.SCHEDULED if waits else Event.ENQUEUED, made.status, new=True)
+        queued = [job.id for job in item.jobs if self.jobs[job.id].status is Status.QUEUED]
+        hints.extend(queued)
+        return [(job.id, str(self.jobs[job.id].status)) for job in item.jobs]
+
+    def _claim(self, item: Claim, hints: list[str]) -> Any:  # noqa: ARG002
+        job = self.jobs.get(item.job_id)
+        if job is None or item.type != "PROBE":
+            return Refused(known=False)
+        suspect = job.crashes >= SUSPECT_FROM
+        own = job.status is Status.RUNNING and job.token == item.token
+        if not own:
+            beside = suspect and any(
+                other.status is Status.RUNNING and other.worker == item.worker and other.crashes >= SUSPECT_FROM
+                for other in self.jobs.values()
+            )
+            if job.status is not Status.QUEUED or beside or not self._lives(item.worker):
+                return Refused(known=True, waits=job.status is Status.QUEUED)
+            job.attempts += 1
+            job.tell(Event.STARTED, Status.RUNNING, item.token)
+            job.worker, job.token, job.progress, job.resends = item.worker, item.token, None, 0
+        return (job.attempts, job.retries)
+
+    def _settle(self, item: Settle, hints: list[str]) -> Settled | None:
+        job = self.jobs[item.job_id]
+        if not job.holds(item.attempt, item.token):
+            return None
+        event, after = item.event, OUTCOMES[item.event]
+        if job.cancel_requested and event in (Event.RETRY_PLANNED, Event.INTERRUPTED):
+            event, after = Event.CANCELLED, Status.CANCELLED
+        job.tell(event, after, item.token)
+        job.retries += after is Status.RETRYING
+        job.due = after is Status.RETRYING and item.delay_ms == 0
+        job.result = item.result and json.loads(item.result)
+        job.error = item.error and json.loads(item.error)["kind"]
+        job.progress = json.loads(item.progress) if item.progress else job.progress
+        if after is Status.QUEUED:
+            hints.append(item.job_id)
+        if item.follow_ups:
+            self._open(Open(item.follow_ups), hints)
+        return Settled(event)
+
+    def _fence(self, item: Settle) -> set[Settled]:
+        job = self.jobs[item.job_id]
+        own = {
+            Settled(Event(event))
+            for event, _, _, attempt, token in job.history
+            if (attempt, token) == (item.attempt, item.token) and event in (item.event, Event.CANCELLED, Event.FENCED)
+        }
+        if not own:
+            job.history.append((Event.FENCED, job.status, job.status, item.attempt, item.token))
+        return own or {Settled(Event.FENCED)}
+
+    def _cancel(self, item: Cancel, hints: list[str]) -> CancelAnswer:  # noqa: ARG002
+        job = self.jobs.get(item.job_id)
+        if job is None:
+            return CancelAnswer(None, None)
+        if job.status in FINAL or job.cancel_requested:
+            return CancelAnswer(job.status, None)
+        if job.status is Status.RUNNING:
+            job.cancel_requested = True
+            job.tell(Event.CANCEL_REQUESTED, Status.RUNNING)
+            return CancelAnswer(Status.RUNNING, Event.CANCEL_REQUESTED)
+        job.tell(Event.CANCELLED, Status.CANCELLED)
+        return CancelAnswer(Status.CANCELLED, Event.CANCELLED)
+
+    def _progress(self, item: Progress, hints: list[str]) -> bool:  # noqa: ARG002
+        job = self.jobs[item.job_id]
+        current = job.holds(item.attempt, item.token)
+        if current:
+            job.progress = json.loads(item.progress)
+        return current
+
+
+class Machine(RuleBasedStateMachine):
+    """Does everything to the journal and to the model alike, and compares."""
+
+    def __init__(self, url: str, connection: psycopg2.extensions.connection) -> None:
+        super().__init__()
+        self.url = url
+        self.connection = connection
+        self.run_sql("TRUNCATE jobs, transitions, workers, job_logs")
+        self.model = Model()
+        self.hints: list[str] = [UNKNOWN]
+        self.granted: list[tuple[Claim, int]] = []
+        self.last: list[Item] = []
+        self.start_worker()
+        self.start_worker()
+
+    # What is done.
+
+    @rule(data=st.data())
+    def open(self, data: st.DataObject) -> None:
+        self.commit([self.some_open(data)])
+
+    @rule(data=st.data())
+    def open_under_an_id_that_is_taken(self, data: st.DataObject) -> None:
+        taken = data.draw(st.sampled_from([*self.model.jobs, str(uuid4())]))
+        self.commit([Open([new_job(id=taken, payload='{"other": 1}')])])
+
+    @rule(data=st.data())
+    def claim(self, data: st.DataObject) -> None:
+        self.commit(self.some_claims(data))
+
+    @precondition(lambda self: self.granted)
+    @rule(data=st.data())
+    def settle(self, data: st.DataObject) -> None:
+        self.commit([self.some_settle(data)])
+
+    @precondition(lambda self: self.granted)
+    @rule(data=st.data())
+    def note_progress(self, data: st.DataObject) -> None:
+        self.commit([self.some_progress(data)])
+
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        self.commit([self.some_cancel(data)])
+
+    @rule(data=st.data())
+    def commit_a_mixed_batch(self, data: st.DataObject) -> None:
+        items: list[Item] = [*self.some_claims(data), self.some_open(data), self.some_cancel(data)]
+        if self.granted:
+            items += [self.some_settle(data), self.some_progress(data)]
+        self.commit(data.draw(st.permutations(items)))
+
+    @precondition(lambda self: self.last)
+    @rule()
+    def repeat_what_was_committed_as_its_answer_was_lost(self) -> None:
+        self.commit(self.last)
+
+    @rule(data=st.data())
+    def let_time_pass(self, data: st.DataObject) -> None:
+        waiting = [i for i, job in self.model.jobs.items() if job.status in (Status.SCHEDULED, Status.RETRYING)]
+        if waiting:
+            due = data.draw(st.sampled_from(waiting))
+            self.run_sql("UPDATE jobs SET run_at = now() - interval '1 s' WHERE id = %s", due)
+            self.model.jobs[due].due = True
+
+    @rule()
+    def release(self) -> None:
+        self.expect_hints(journal.release(), self.model.release())
+
+    @rule()
+    def resend(self) -> None:
+        ((now,),) = self.run_sql("SELECT clock_timestamp()")
+        self.expect_hints(journal.resend("default", now, 0), self.model.resend())
+
+    @rule()
+    def rescue(self) -> None:
+        rescued, hints = journal.rescue(CRASH_LIMIT)
+        expected, expected_hints = self.model.rescue()
+        assert sorted(rescued) == sorted(expected)
+        self.expect_hints(hints, expected_hints)
+
+    # What becomes of workers.
+
+    @rule()
+    def start_worker(self) -> None:
+        number = len(self.model.workers) + 1
+        live_worker(number, types=["PROBE"], queues=["default"])
+        self.model.workers[number] = Worker()
+
+    @rule(data=st.data())
+    def begin_to_stop(self, data: st.DataObject) -> None:
+        number = self.some_worker(data)
+        alive = workers.beat(number, stopping=True, memory=None, peak_memory=None)
+        worker = self.model.workers[number]
+        assert alive == (worker.alive and worker.on_record)
+        worker.stopping |= alive
+
+    @rule(data=st.data())
+    def sign_off(self, data: st.DataObject) -> None:
+        number = self.some_worker(data)
+        workers.sign_off(number)
+        worker = self.model.workers[number]
+        worker.stopping |= worker.alive
+        worker.alive = False
+
+    @rule(data=st.data())
+    def declare_dead(self, data: st.DataObject) -> None:
+        number = self.some_worker(data)
+        self.run_sql("UPDATE workers SET last_seen_at = now() - interval '5 s' WHERE id = %s", number)
+        worker = self.model.workers[number]
+        declared = workers.declare_dead([number], 3_000)
+        assert bool(declared) == (worker.alive and worker.on_record)
+        worker.alive = False
+
+    @rule(data=st.data())
+    def lose_the_row_of_a_worker(self, data: st.DataObject) -> None:
+        number = self.some_worker(data)
+        self.run_sql("DELETE FROM workers WHERE id = %s", number)
+        self.model.workers[number].on_record = False
+
+    # What is compared.
+
+    @invariant()
+    def rows_and_histories_are_the_models_and_agree(self) -> None:
+        columns = (
+            "id::text, status, attempts, retries, crashes, resends, cancel_requested, worker, token::text, result,"
+            " progress, error"
+        )
+        rows = {row["id"]: row for row in self.read(f"SELECT {columns} FROM jobs")}
+        histories: dict[str, list[Any]] = {job_id: [] for job_id in rows}
+        for step in self.read("SELECT *, job_id::text AS id, token::text AS claim FROM transitions ORDER BY id"):
+            histories[step["id"]].append(step)
+        assert rows.keys() == self.model.jobs.keys()
+        for job_id, job in self.model.jobs.items():
+            self.compare(job, rows[job_id], histories[job_id])
+            self.fold(rows[job_id], histories[job_id])
+        self.look_for_suspects(rows.values())
+
+    def compare(self, job: Job, row: dict[str, Any], history: Sequence[dict[str, Any]]) -> None:
+        names = ("status", "attempts", "retries", "crashes", "resends", "cancel_requested", "worker", "token")
+        names += ("result", "progress")
+        assert {name: row[name] for name in names} == {name: getattr(job, name) for name in names}
+        if job.status is Status.FAILED:
+            assert row["error"]["kind"] == job.error
+        told = [(s["event"], s["from_status"], s["to_status"], s["attempt"], s["claim"]) for s in history]
+        assert told == job.history
+
+    def fold(self, row: dict[str, Any], history: Sequence[dict[str, Any]]) -> None:
+        """What the transitions alone say of the row."""
+        events = [step["event"] for step in history]
+        ends = {step["event"]: step["detail"] or {} for step in history}
+        assert row["status"] == history[-1]["to_status"]
+        assert row["attempts"] == events.count(Event.STARTED)
+        assert row["retries"] == events.count(Event.RETRY_PLANNED)
+        # The death that ends a job is told as a failure or as a cancel.
+        assert 0 <= row["crashes"] - events.count(Event.RESCUED) <= (row["status"] in ("failed", "cancelled"))
+        if row["status"] == Status.COMPLETED:
+            assert row["result"] == ends[Event.COMPLETED].get("result")
+        if row["status"] == Status.FAILED:
+            assert row["error"] == ends[Event.FAILED]["error"]
+
+    def look_for_suspects(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Never two in one worker (P22)."""
+        suspects = [row["worker"] for row in rows if row["status"] == "running" and row["crashes"] >= SUSPECT_FROM]
+        assert len(suspects) == len(set(suspects))
+
+    def teardown(self) -> None:
+        assert_sound(self.url)
+
+    # How.
+
+    def some_open(self, data: st.DataObject) -> Open:
+        one = st.tuples(st.sampled_from([None, 0, -5, 3_600_000]), st.sampled_from(["retry", "retry", "fail"]))
+        asked = data.draw(st.lists(one, min_size=1, max_size=3))
+        return Open([new_job(delay_ms=delay, on_crash=on_crash) for delay, on_crash in asked])
+
+    def some_claims(self, data: st.DataObject) -> list[Claim]:
+        """By hints of any age, in any order, some of them twice."""
+        ids = data.draw(st.lists(st.sampled_from(self.hints), min_size=1, max_size=4))
+        kind = data.draw(st.sampled_from(["PROBE"] * 9 + ["OTHER"]))
+        worker = self.some_worker(data)
+        return [Claim(job_id, kind, str(uuid4()), worker, SUSPECT_FROM) for job_id in ids]
+
+    def some_settle(self, data: st.DataObject) -> Settle:
+        """Of any attempt that there ever was, the latest ones first."""
+        claim, attempt = data.draw(st.sampled_from(self.granted[::-1]))
+        event = data.draw(st.sampled_from(sorted(OUTCOMES)))
+        given: dict[str, Any] = {}
+        if event is Event.COMPLETED:
+            given["result"] = data.draw(st.sampled_from([None, '{"n": 1}', "[]"]))
+        if event in (Event.FAILED, Event.RETRY_PLANNED):
+            given["error"] = ERROR
+        if event is Event.RETRY_PLANNED:
+            given["delay_ms"] = data.draw(st.sampled_from([0, 3_600_000]))
+        if data.draw(st.booleans()):
+            given["progress"] = '{"done": 2}'
+        if data.draw(st.integers(0, 4)) == 0:
+            given["follow_ups"] = [new_job()]
+        return Settle(claim.job_id, "PROBE", "default", attempt, claim.token, claim.worker, event, **given)
+
+    def some_progress(self, data: st.DataObject) -> Progress:
+        claim, attempt = data.draw(st.sampled_from(self.granted[::-1]))
+        return Progress(claim.job_id, attempt, claim.token, json.dumps({"done": data.draw(st.integers(0, 9))}))
+
+    def some_cancel(self, data: st.DataObject) -> Cancel:
+        return Cancel(data.draw(st.sampled_from([UNKNOWN, *self.model.jobs])))
+
+    def some_worker(self, data: st.DataObject) -> int:
+        return data.draw(st.sampled_from(sorted(self.model.workers, reverse=True)))
+
+    def commit(self, items: Sequence[Item]) -> None:
+        answers, hints = journal.commit(items)
+        expected, expected_hints = self.model.commit(items)
+        for item, answer, wanted in zip(items, answers, expected, strict=True):
+            if isinstance(wanted, set):
+                assert answer in wanted
+            elif wanted is JobIdTaken:
+                assert isinstance(answer, JobIdTaken)
+            else:
+                assert self.essence(answer) == wanted, item
+            if isinstance(item, Claim) and isinstance(answer, Claimed):
+                self.granted.append((item, answer.attempt))
+        self.expect_hints(hints, expected_hints)
+        self.last = list(items)
+
+    @staticmethod
+    def essence(answer: Any) -> Any:
+        if isinstance(answer, Claimed):
+            return answer.attempt, answer.retries
+        if isinstance(answer, list):
+            return [(opened.id, opened.status) for opened in answer]
+        return answer
+
+    def expect_hints(self, hints: Sequence[Hint], expected: Sequence[str]) -> None:
+        """Each with the stamp of its row, unless the same commit has queued the row again since."""
+        assert sorted(hint.job_id for hint in hints) == sorted(expected)
+        stamps = dict(
+            self.run_sql("SELECT id::text, dispatched_at FROM jobs WHERE id = ANY(%s::uuid[])", list(expected))
+        )
+        for hint in hints:
+            assert hint.stamp == stamp_of(stamps[hint.job_id]) or expected.count(hint.job_id) > 1
+        self.hints += expected
+
+    def run_sql(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql, values or None)
+            return list(cursor.fetchall()) if cursor.description else []
+
+    def read(self, sql: str) -> list[dict[str, Any]]:
+        with self.connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
+            cursor.execute(sql)
+            return [dict(row) for row in cursor.fetchall()]
+
+
+@pytest.fixture
+def connection(journal_url: str) -> Iterator[psycopg2.extensions.connection]:
+    with closing(psycopg2.connect(journal_url)) as made:
+        made.autocommit = True
+        yield made
+
+
+def test_whatever_happens_the_rows_and_the_history_are_the_models(
+    journal_url: str, connection: psycopg2.extensions.connection, request: pytest.FixtureRequest
+) -> None:
+    class Here(Machine):
+        def __init__(self) -> None:
+            super().__init__(journal_url, connection)
+
+    run_state_machine_as_test(
+        Here,
+        settings=settings(
+            max_examples=60,
+            stateful_step_count=30,
+            deadline=None,
+            derandomize=request.config.getoption("hypothesis_seed") is None,
+            database=None,
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+        ),
+    )

@@ -1,0 +1,181 @@
+"""A worker's own life: registering late, stopping while Postgres is away, noticing a lost thread."""
+
+import os
+import signal
+import threading
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+from dramatiq.threading import raise_thread_exception
+
+from jobplatform import current_job
+from jobplatform.journal import Claim, LogLine
+from jobplatform.local.postgres import Postgres
+from jobplatform.models import database
+from tests.services.journal import read
+from tests.services.patience import eventually
+from tests.services.workshop import Workshop
+
+NOBODY = "00000000-0000-0000-0000-000000000000"
+
+
+@pytest.fixture(autouse=True)
+def _quick_beat(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobplatform.lifeline.BEAT", 0.05)
+
+
+@pytest.fixture
+def signals(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """What this process would have sent to itself."""
+    sent: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: sent.append(number) if pid == os.getpid() else None)
+    return sent
+
+
+def test_a_worker_that_starts_without_postgres_works_as_soon_as_it_is_there(
+    workshop: Workshop, postgres_server: Postgres
+) -> None:
+    @workshop.actor("PROBE")
+    def probe() -> None: ...
+
+    job_id = probe.send().message_id
+    database.close()
+    postgres_server.stop()
+    try:
+        with workshop.open():
+            postgres_server.start()
+            workshop.until(job_id, "completed")
+    finally:
+        postgres_server.start()
+
+    assert workshop.history(job_id)[-2:] == ["started", "completed"]
+    assert workshop.column(job_id, "attempts") == 1
+
+
+def test_an_outcome_of_a_worker_that_stops_is_written_before_it_ends(
+    workshop: Workshop, postgres_server: Postgres
+) -> None:
+    """Postgres is away when the actor returns and the worker is told to stop, and comes back a moment later."""
+    over = threading.Event()
+
+    @workshop.actor("LONG")
+    def long() -> str:
+        assert over.wait(15)
+        return "done"
+
+    job_id = long.send().message_id
+    with workshop.open() as worker:
+        workshop.until(job_id, "running")
+        database.close()
+        postgres_server.stop()
+        over.set()
+        stopping = threading.Thread(target=worker.stop)
+        stopping.start()
+        eventually(lambda: all(not thread.is_alive() for thread in worker.consumers.values()))
+        postgres_server.start()
+        stopping.join()
+
+    assert workshop.history(job_id) == ["enqueued", "started", "completed"]
+    assert read(workshop.settings.database_url, "SELECT count(*) FROM workers WHERE ended_at IS NOT NULL") == [(1,)]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("kind", ["workers", "consumers", "writer"])
+def test_p23_whichever_thread_is_lost_the_process_ends_itself(
+    workshop: Workshop, signals: list[int], kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    @workshop.actor("PROBE")
+    def probe() -> None: ...
+
+    with workshop.open() as worker:
+        eventually(lambda: workshop.broker.recorder.lifeline and workshop.broker.recorder.lifeline._id)
+        workshop.until(probe.send().message_id, "completed")
+        threads: dict[str, Any] = {
+            "workers": worker.workers[0],
+            "consumers": worker.consumers["default"],
+            "writer": workshop.broker.recorder.writer._thread,
+        }
+        _end(threads[kind])
+        if kind == "writer":
+            workshop.broker.recorder.writer.put(LogLine(NOBODY, 1, "wakes it"))
+
+        assert eventually(lambda: signals) == [signal.SIGTERM]
+        assert workshop.broker.recorder.lifeline is not None
+        assert workshop.broker.recorder.lifeline.stopping, "and claims nothing more"
+
+    assert "The worker lost a thread" in caplog.text
+
+
+def _end(thread: threading.Thread) -> None:
+    """End it by an exception that no thread of ours raises itself; it hears of that when it does something."""
+    assert thread.ident is not None
+    raise_thread_exception(thread.ident, SystemExit)
+
+
+def test_p21_a_stopping_worker_claims_nothing_more(workshop: Workshop) -> None:
+    began, over = threading.Event(), threading.Event()
+
+    @workshop.actor("LONG")
+    def long() -> None:
+        began.set()
+        assert over.wait(15)
+
+    @workshop.actor("PROBE")
+    def probe() -> None:
+        raise AssertionError("must not run")
+
+    long.send()
+    waiting = probe.send().message_id
+    with workshop.open(threads=2) as worker:
+        assert began.wait(10)
+        assert workshop.broker.recorder.lifeline is not None
+        # Told first thing, as before_worker_shutdown does.
+        workshop.broker.recorder.before_worker_shutdown(workshop.broker, worker)
+        late = probe.send().message_id
+        over.set()
+
+    assert "started" not in workshop.history(late)
+    assert workshop.history(waiting)[0] == "enqueued"
+
+
+def test_p10_a_claim_that_gets_no_answer_before_the_worker_stops_starts_nothing(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Postgres hangs: the claim waits for a row that somebody holds, until the worker is told to stop."""
+    monkeypatch.setattr("jobplatform.claims._LOOK_UP", 0.05)
+
+    @workshop.actor("PROBE")
+    def probe() -> None:
+        raise AssertionError("must not run")
+
+    put, claims = workshop.broker.recorder.writer.put, []
+
+    def put_nothing_of_claims(item: Any) -> Any:
+        if isinstance(item, Claim):
+            claims.append(item)
+            return Future()
+        return put(item)
+
+    monkeypatch.setattr(workshop.broker.recorder.writer, "put", put_nothing_of_claims)
+    job_id = probe.send().message_id
+    with workshop.open():
+        eventually(lambda: claims)
+
+    assert workshop.history(job_id)[0] == "enqueued"
+    assert workshop.status(job_id) == "queued"
+
+
+def test_an_attempt_knows_itself_on_its_own_thread_only(workshop: Workshop) -> None:
+    seen: list[str] = []
+
+    @workshop.actor("PROBE")
+    def probe() -> None:
+        other = threading.Thread(target=lambda: seen.append(current_job().id))
+        other.start()
+        other.join()
+        seen.append(current_job().id)
+
+    workshop.finish(job_id := probe.send().message_id)
+
+    assert seen == ["", job_id]
