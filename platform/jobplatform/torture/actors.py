@@ -9,7 +9,7 @@ from jobplatform.torture.probes import FOLLOW, PROBES, Probe, Run, begin
 
 
 @actor(FOLLOW)
-def follow(message: dict[str, Any], result: Any) -> str:
+def follow(message: dict[str, Any], result: Any) -> str:  # noqa: ARG001 - Dramatiq sends both
     """Done when a PROBE_CHAIN has succeeded."""
     job = current_job()
     effects = EffectFile(torture_folder())

@@ -55,7 +55,7 @@ def die(where: str, job_id: str = "-", attempt: int = 0) -> None:
 
 def install() -> None:
     """Make the engine of this process pass by the points."""
-    journal.commit = _around_commit(journal.commit)
+    journal.commit = _around_commit(journal.commit)  # type: ignore[assignment]
     for duty in ("release", "rescue", "resend"):
         setattr(journal, duty, _after(getattr(journal, duty), f"after-{duty}", _brings_hints))
     HintSender.send = _after(HintSender.send, "after-send", bool)  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""The effect file: what the probe actors did, line by line, whatever became of their processes. The outside's memory."""
+"""The effect file: what the probe actors did, line by line, whatever became of their processes."""
 
 import os
 import time

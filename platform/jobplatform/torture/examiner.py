@@ -24,7 +24,8 @@ class Rescue(NamedTuple):
     again: float
     #: Whether Postgres was there all the time.
     calm: bool
-    killed_at: float
+    #: Whether it had killed so many workers that it may not run beside another such job, and had to wait (P22).
+    suspect: bool
     story: str
 
 
@@ -176,23 +177,24 @@ class Examiner:
         """What became of each job that a process ran when it met a violent end."""
         ends = [(harm.at, pid) for harm in self._oracle.harms if harm.what == "killed" for pid in harm.pids or ()]
         ends += [(line.at, line.pid) for line in self._suicides]
-        held: dict[int, list[tuple[Step, Step, Step]]] = defaultdict(list)
+        rescues = []
         for history in self._record.histories.values():
             for start, end, again in _reruns(history):
-                if start.worker is not None:
-                    held[start.worker].append((start, end, again))
-        taken = []
-        for at, pid in ends:
-            for worker in self._record.workers.values():
-                if worker.pid == pid and worker.started_at <= at <= (worker.ended_at or at):
-                    taken += [
+                worker = self._record.workers.get(start.worker or 0)
+                died_at = [at for at, pid in ends if worker and pid == worker.pid and start.at <= at < end.at]
+                if died_at:
+                    began = min(died_at)
+                    crashes = sum(step.event == Event.RESCUED and step.at <= end.at for step in history)
+                    rescues.append(
                         Rescue(
-                            end.at - at, again.at - at, self._undisturbed(at, again.at), at, self._story(start.job_id)
+                            end.at - began,
+                            again.at - began,
+                            self._undisturbed(began, again.at),
+                            crashes >= self._crash_limit - 1,
+                            self._story(start.job_id),
                         )
-                        for start, end, again in held[worker.id]
-                        if start.at <= at < end.at
-                    ]
-        return sorted(taken, key=lambda rescue: -rescue.again)
+                    )
+        return sorted(rescues, key=lambda rescue: -rescue.again)
 
     def given_up(self) -> int:
         """Innocent jobs whose workers were killed ``crash_limit`` times."""

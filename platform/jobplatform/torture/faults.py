@@ -4,6 +4,7 @@ import os
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from signal import SIGCONT, SIGKILL, SIGQUIT, SIGSTOP, SIGTERM, Signals
 from threading import Event
 from typing import Final
@@ -286,7 +287,5 @@ def _cut_off(injury: Injury, group: Group, link: Link) -> None:
 
 
 def _signal(pid: int, number: Signals) -> None:
-    try:
+    with suppress(ProcessLookupError):  # it was quicker
         os.kill(pid, number)
-    except ProcessLookupError:
-        pass  # it was quicker

@@ -15,12 +15,14 @@ class Links:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
+        self._links: list[Link] = []
         self._thread = threading.Thread(target=self._loop.run_forever, name="links", daemon=True)
         self._thread.start()
 
     def add(self, name: str, target: int) -> "Link":
         """A link to a port of this machine."""
         link = Link(name, target, self._loop)
+        self._links.append(link)
         self.run(link.open())
         return link
 
@@ -30,8 +32,11 @@ class Links:
 
     def close(self) -> None:
         """Cut everything."""
+        for link in self._links:
+            self.run(link.close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        self._loop.close()
 
 
 class Link:
@@ -42,6 +47,8 @@ class Link:
         self.port = 0
         self._target = target
         self._loop = loop
+        self._server: asyncio.Server | None = None
+        self._serving: set[asyncio.Task[None]] = set()
         self._pairs: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
         self._delay = 0.0
         self._refuses = False
@@ -50,9 +57,17 @@ class Link:
 
     async def open(self) -> None:
         """Listen."""
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self._server = server
-        self.port = server.sockets[0].getsockname()[1]
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def close(self) -> None:
+        """Listen no more, and end what is carried."""
+        if self._server is not None:
+            self._server.close()
+        self._flows.set()
+        self._reset()
+        if self._serving:
+            await asyncio.wait(self._serving, timeout=5)
 
     def cut(self) -> None:
         """Reset every connection; new ones are welcome."""
@@ -85,6 +100,15 @@ class Link:
         self._loop.call_soon_threadsafe(self._flows.set)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - this runs in one
+        self._serving.add(task)
+        try:
+            await self._carry(reader, writer)
+        finally:
+            self._serving.discard(task)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._refuses:
             _abort(writer)
             return

@@ -92,11 +92,11 @@ def _flaky(run: Run) -> Any:
     return {"number": run.number}
 
 
-def _failing(run: Run) -> Any:
+def _failing(_: Run) -> Any:
     raise Expected("always")
 
 
-def _throwing(run: Run) -> Any:
+def _throwing(_: Run) -> Any:
     raise Unwanted("at once")
 
 

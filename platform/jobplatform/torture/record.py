@@ -32,7 +32,6 @@ class Step(NamedTuple):
     attempt: int
     worker: int | None
     at: float
-    detail: Any
 
 
 class Worker(NamedTuple):
@@ -63,11 +62,10 @@ def read_record(url: str) -> Record:
         )
     ]
     histories: dict[str, list[Step]] = defaultdict(list)
-    for *values, at, detail in query(
-        url,
-        "SELECT job_id::text, event, from_status, to_status, attempt, worker, at, detail FROM transitions ORDER BY id",
+    for job_id, event, before, after, attempt, worker, at in query(
+        url, "SELECT job_id::text, event, from_status, to_status, attempt, worker, at FROM transitions ORDER BY id"
     ):
-        step = Step(*values, _seconds(at), detail)
+        step = Step(job_id, event, before, after, attempt, worker, _seconds(at))
         histories[step.job_id].append(step)
     workers = [
         Worker(number, pid, _seconds(started), None if ended is None else _seconds(ended), died)

@@ -67,7 +67,7 @@ def run(order: Order, say: Callable[[str], None]) -> Report:
         watch = Watch(stack)
         say(f"The stack runs in {folder}")
         began = time.monotonic()
-        _hurt(order, stack, oracle, watch, say)
+        hurt(order, stack, oracle, watch, say, cancel=_canceller(stack, oracle, say))
         took = _wait(order, stack, watch, say)
         report = _report(order, stack, oracle, watch, time.monotonic() - began, took)
     finally:
@@ -79,19 +79,16 @@ def run(order: Order, say: Callable[[str], None]) -> Report:
     return report
 
 
-def _hurt(order: Order, stack: Stack, oracle: Oracle, watch: Watch, say: Callable[[str], None]) -> None:
-    connect_to(stack.database_url)
-
-    def cancel(job_id: str) -> None:
-        oracle.cancelled.add(job_id)
-        try:
-            open_connection()
-            journal.commit([journal.Cancel(job_id, who="torture", reason="at random")])
-        except Exception as error:  # Postgres is away: then it is not cancelled, or it is
-            say(f"a cancel came to nothing: {type(error).__name__}")
-        finally:
-            give_up_connection()
-
+def hurt(
+    order: Order,
+    stack: Stack,
+    oracle: Oracle,
+    watch: Watch,
+    say: Callable[[str], None],
+    *,
+    cancel: Callable[[str], None] | None,
+) -> None:
+    """Submit and inject until both are done, and heal."""
     ports = [group.port for group in stack.of("api")]
     submitter = Submitter(oracle, ports, jobs=order.jobs, seconds=order.seconds, seed=order.seed, cancel=cancel)
     frozen_after = int(dict(order.shape.settings)["FROZEN_AFTER"]) / 1000
@@ -108,6 +105,22 @@ def _hurt(order: Order, stack: Stack, oracle: Oracle, watch: Watch, say: Callabl
         injector.stop()
         submitter.stop()
     _heal(stack)
+
+
+def _canceller(stack: Stack, oracle: Oracle, say: Callable[[str], None]) -> Callable[[str], None]:
+    connect_to(stack.database_url)
+
+    def cancel(job_id: str) -> None:
+        oracle.cancelled.add(job_id)
+        try:
+            open_connection()
+            journal.commit([journal.Cancel(job_id, who="torture", reason="at random")])
+        except Exception as error:  # Postgres is away: then it is not cancelled, or it is
+            say(f"a cancel came to nothing: {type(error).__name__}")
+        finally:
+            give_up_connection()
+
+    return cancel
 
 
 def _heal(stack: Stack) -> None:
@@ -171,11 +184,14 @@ def _report(order: Order, stack: Stack, oracle: Oracle, watch: Watch, seconds: f
         f"other: {quantiles([took for _, why, took in oracle.refusals if why.isdecimal()])}",
     )
     rescues = examiner.rescues()
+    calm = [rescue for rescue in rescues if rescue.calm]
     report.section(
         "From a kill to the next start of each job that ran there",
-        f"taken back, Postgres there: {quantiles([rescue.taken for rescue in rescues if rescue.calm])}",
-        f"run again, Postgres there:  {quantiles([rescue.again for rescue in rescues if rescue.calm])}",
-        f"run again, all:             {quantiles([rescue.again for rescue in rescues])}",
+        f"taken back:   {quantiles([rescue.taken for rescue in calm])}",
+        f"run again:    {quantiles([rescue.again for rescue in calm if not rescue.suspect])}",
+        f"suspects:     {quantiles([rescue.again for rescue in calm if rescue.suspect])}"
+        " (one death before the limit: none beside another)",
+        f"in an outage: {quantiles([rescue.again for rescue in rescues if not rescue.calm])}",
         *(f"slow: {rescue.again:.1f} s: {rescue.story}" for rescue in rescues[:_SLOWEST] if rescue.again > _SLOW),
     )
     report.section(
@@ -206,11 +222,9 @@ def _left_in_redis(stack: Stack) -> list[str]:
     """What is still in the queues' lists, or was never taken out of the hashes, when all is done (I8)."""
     deadline = time.monotonic() + 10
     while True:
-        left = []
         with redis_client(stack) as client:
-            for queue in ("high", "default"):
-                if waiting := client.llen(queue_key(queue)):
-                    left.append(f"{waiting} in {queue_key(queue)}")
+            lengths = {queue_key(queue): client.llen(queue_key(queue)) for queue in ("high", "default")}
+        left = [f"{length} in {key}" for key, length in lengths.items() if length]
         if not left or time.monotonic() > deadline:
             return left
         stack.crew.tick()

@@ -1,12 +1,13 @@
-"""The stack under torture: real servers, several API masters, worker groups and keepers, each behind links of its own."""
+"""The stack under torture: real servers, and API masters, worker groups and keepers, each behind links of its own."""
 
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from jobplatform.local.calls import call
@@ -20,7 +21,10 @@ from jobplatform.torture.crew import Crew
 from jobplatform.torture.effects import FOLDER_VARIABLE
 from jobplatform.torture.links import Link, Links
 
+T = TypeVar("T")
+
 _READY_SECONDS: Final = 60.0
+_TICK: Final = 0.05
 #: The server's defaults for everything that concerns durability.
 _POSTGRES_OPTIONS: Final = {"max_connections": "300", "log_checkpoints": "off", "log_line_prefix": "%m [%p] "}
 
@@ -68,6 +72,15 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Servers:
+    """The servers that a stack stands on, and its database."""
+
+    postgres: Postgres
+    valkey: Valkey
+    database_url: str
+
+
+@dataclass(frozen=True)
 class Programs:
     """What is under torture: the platform, or what it is compared with."""
 
@@ -101,7 +114,15 @@ PLATFORM: Final = Programs(
 class Stack:
     """Everything that runs during one run. Start and `tick` it from the main thread."""
 
-    def __init__(self, folder: Path, shape: Shape, programs: Programs, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        shape: Shape,
+        programs: Programs,
+        say: Callable[[str], None],
+        servers: Servers | None = None,
+    ) -> None:
+        """Describe it. Without servers it brings its own; given ones run already, and go on."""
         self.folder = folder
         self.groups: list[Group] = []
         self.crew = Crew(say)
@@ -111,15 +132,15 @@ class Stack:
         for name in ("logs", "output"):
             (folder / name).mkdir()
         points_folder(folder).mkdir()
-        self.postgres = Postgres(
-            folder / "postgres", free_port(), on_line=self._log("postgres"), options=_POSTGRES_OPTIONS
-        )
-        self.valkey = Valkey(folder / "valkey", free_port(), on_line=self._log("valkey"))
+        self._own = servers is None
+        self._servers = servers or self._servers_of_its_own()
+        self.postgres = self._servers.postgres
+        self.valkey = self._servers.valkey
 
     @property
     def database_url(self) -> str:
         """Postgres, directly."""
-        return self.postgres.url("jobplatform")
+        return self._servers.database_url
 
     @property
     def output(self) -> Path:
@@ -131,10 +152,11 @@ class Stack:
         Raises:
             ChildFailed: something does not start.
         """
-        self.crew.start(self.postgres)
-        self.postgres.create_database("jobplatform")
-        self._programs.migrate(self.database_url)
-        self.crew.start(self.valkey)
+        if self._own:
+            self.crew.start(self.postgres)
+            self.postgres.create_database("jobplatform")
+            self._programs.migrate(self.database_url)
+            self.crew.start(self.valkey)
         shape = self._shape
         for number in range(1, shape.api_masters + 1):
             port = free_port()
@@ -151,6 +173,14 @@ class Stack:
         """The groups of these kinds."""
         return [group for group in self.groups if group.kind in kinds]
 
+    def until(self, condition: Callable[[], T], seconds: float) -> T:
+        """Keep all running until the condition gives something true, or the time is over: what it gave last."""
+        deadline = time.monotonic() + seconds
+        while not (value := condition()) and time.monotonic() < deadline:
+            self.crew.tick()
+            time.sleep(_TICK)
+        return value
+
     def wipe_redis(self) -> None:
         """Remove what Redis keeps on disk, while it is down."""
         shutil.rmtree(self.folder / "valkey" / "appendonlydir", ignore_errors=True)
@@ -159,6 +189,12 @@ class Stack:
         """Stop all; nothing is left but files."""
         self.crew.stop()
         self._links.close()
+
+    def _servers_of_its_own(self) -> Servers:
+        home = self.folder / "postgres"
+        postgres = Postgres(home, free_port(), on_line=self._log("postgres"), options=_POSTGRES_OPTIONS)
+        valkey = Valkey(self.folder / "valkey", free_port(), on_line=self._log("valkey"))
+        return Servers(postgres, valkey, postgres.url("jobplatform"))
 
     def _add(self, kind: str, number: int, words: Sequence[str], port: int = 0, *, grace: float) -> None:
         name = f"{kind}-{number}"
