@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
     parser.add_argument("--seed", type=int, help="repeat the faults and the load of a run")
     parser.add_argument("--jobs", type=int, default=10_000, help="how many jobs are submitted (10000)")
-    parser.add_argument("--minutes", type=float, default=8.0, help="for how long they are, and faults are done (8)")
+    parser.add_argument("--minutes", type=float, default=6.0, help="for how long they are, and faults are done (6)")
     parser.add_argument("--faults", default="", help=f"only these, separated by commas: {', '.join(FAULTS)}")
     parser.add_argument("--short", action="store_true", help="a few cheap faults in half a minute")
     parser.add_argument("--deadline", type=float, default=120.0, help="seconds for the healed stack to end all (120)")

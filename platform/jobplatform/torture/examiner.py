@@ -22,7 +22,7 @@ class Rescue(NamedTuple):
 
     taken: float
     again: float
-    #: Whether Postgres was there all the time.
+    #: Whether both servers were there all the time.
     calm: bool
     #: Whether it had killed so many workers that it may not run beside another such job, and had to wait (P22).
     suspect: bool
@@ -201,10 +201,8 @@ class Examiner:
         return sum(row.type != "PROBE_POISON" and row.on_crash != "fail" for row in self._crashed())
 
     def _undisturbed(self, begin: float, end: float) -> bool:
-        """Whether Postgres was there all the time, and no keeper was in its grace after an outage."""
-        return not any(
-            h.what == "Postgres was away" and h.at - 1 <= end and begin <= h.until for h in self._oracle.harms
-        )
+        """Whether both servers were there all the time, and the keepers did not wait for the end of a grace."""
+        return not any(h.pids is None and h.at - 1 <= end and begin <= h.until for h in self._oracle.harms)
 
     def _extra_effects(self) -> Iterator[tuple[str | None, str]]:
         for job_id, lines in self._effects.items():
@@ -231,9 +229,6 @@ class Examiner:
         for harm in self._oracle.harms:
             if harm.pids is not None and line.pid in harm.pids and harm.at <= end.at and line.at <= harm.until + 1:
                 return f"{end.event}, as its process was {harm.what}"
-        for harm in self._oracle.harms:
-            if harm.pids is None and harm.at - 1 <= end.at and line.at <= harm.until:
-                return f"{end.event}, as {harm.what}"
         if end.event == Event.INTERRUPTED or self._last_seen.get(line.pid, 0.0) <= end.at:
             return f"{end.event}, as its process stopped with its group"
         return None

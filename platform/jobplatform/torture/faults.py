@@ -170,19 +170,16 @@ def redis_hangs(injury: Injury) -> None:
 
 def postgres_crash(injury: Injury) -> None:
     """A backend is killed: Postgres throws everybody out and recovers."""
-    sessions.lose_all(injury, 12)
     if pids := sessions.backends(injury.stack):
         _signal(injury.chance.choice(pids), SIGKILL)
 
 
 def postgres_restart(injury: Injury) -> None:
-    sessions.lose_all(injury, 15)
     _signal(injury.stack.postgres.pid, SIGQUIT)
 
 
 def postgres_away(injury: Injury) -> None:
     seconds = injury.chance.uniform(4, 8)
-    sessions.lose_all(injury, seconds + 15)
     injury.stack.crew.keep_down(injury.stack.postgres, seconds)
     _signal(injury.stack.postgres.pid, SIGQUIT)
     injury.last(seconds, seconds)

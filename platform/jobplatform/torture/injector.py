@@ -4,11 +4,15 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from jobplatform.torture.faults import FAULTS, Injury
 from jobplatform.torture.oracle import Oracle
 from jobplatform.torture.plan import SERVERS, Planned
 from jobplatform.torture.stack import Stack
+
+#: How long an outage of a server is felt, in seconds.
+_AFTERMATH: Final = 20.0
 
 
 class Injector:
@@ -80,4 +84,12 @@ class Injector:
     def _inflict(self, planned: Planned, injury: Injury) -> None:
         self._say(f"{planned.at:6.1f} s  {planned.fault}")
         self._oracle.count(planned.fault)
+        self._note_outage(planned.fault)
         FAULTS[planned.fault](injury)
+        self._note_outage(planned.fault)
+
+    def _note_outage(self, fault: str) -> None:
+        """Keepers wait a grace after an outage of Postgres, and another before they take hints for lost."""
+        server = "redis" if fault == "flush" else fault.partition("-")[0]
+        if server in SERVERS:
+            self._oracle.harm(f"{server} was hurt", None, time.time() + _AFTERMATH)

@@ -63,7 +63,7 @@ def run(order: Order, say: Callable[[str], None]) -> Report:
     report = None
     try:
         stack.start()
-        oracle.harm("Postgres was away", None, time.time() + 15)  # keepers give it a grace after its start
+        oracle.harm("postgres was hurt", None, time.time() + 15)  # keepers give it a grace after its start
         watch = Watch(stack)
         say(f"The stack runs in {folder}")
         began = time.monotonic()

@@ -1,17 +1,13 @@
 """The injector's own ways to the servers, beside the links."""
 
-import time
 from collections.abc import Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg2
 import redis
 
 from jobplatform.torture.stack import Stack
-
-if TYPE_CHECKING:
-    from jobplatform.torture.faults import Injury
 
 
 def redis_client(stack: Stack) -> "redis.Redis":
@@ -47,8 +43,3 @@ def terminate(stack: Stack, pids: Sequence[int]) -> None:
         query(stack.database_url, "SELECT pg_terminate_backend(p) FROM unnest(%s) AS p", [list(pids)])
     except psycopg2.OperationalError:
         return
-
-
-def lose_all(injury: "Injury", seconds: float) -> None:
-    """Put on record that no process can reach Postgres for a while."""
-    injury.oracle.harm("Postgres was away", None, time.time() + seconds)
