@@ -4,6 +4,7 @@ The same examples every time. With ``--hypothesis-seed=N`` others, those of that
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -15,7 +16,14 @@ import psycopg2.extras
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from jobplatform import journal
 from jobplatform.errors import JobIdTaken
@@ -123,7 +131,7 @@ class Model:
     def rescue(self) -> tuple[list[tuple[str, Event, int]], list[str]]:
         rescued, hints = [], []
         for job_id, job in self.jobs.items():
-            if job.status is not Status.RUNNING or job.worker is None or self._lives(job.worker):
+            if job.status is not Status.RUNNING or job.worker is None or self.lives(job.worker):
                 continue
             worker = self.workers[job.worker]
             stopping = worker.on_record and worker.stopping
@@ -140,7 +148,7 @@ class Model:
             job.tell(event, after)
         return rescued, hints
 
-    def _lives(self, number: int) -> bool:
+    def lives(self, number: int) -> bool:
         worker = self.workers[number]
         return worker.alive and worker.on_record
 
@@ -168,7 +176,7 @@ class Model:
                 other.status is Status.RUNNING and other.worker == item.worker and other.crashes >= SUSPECT_FROM
                 for other in self.jobs.values()
             )
-            if job.status is not Status.QUEUED or beside or not self._lives(item.worker):
+            if job.status is not Status.QUEUED or beside or not self.lives(item.worker):
                 return Refused(known=True, waits=job.status is Status.QUEUED)
             job.attempts += 1
             job.tell(Event.STARTED, Status.RUNNING, item.token)
@@ -238,8 +246,18 @@ class Machine(RuleBasedStateMachine):
         self.hints: list[str] = [UNKNOWN]
         self.granted: list[tuple[Claim, int]] = []
         self.last: list[Item] = []
+
+    @initialize(crashes=st.sampled_from([0, 0, 1, 2]))
+    def begin(self, crashes: int) -> None:
+        """Two jobs, that have killed their workers before."""
         self.start_worker()
-        self.start_worker()
+        self.commit([Open([new_job(), new_job()])])
+        for _ in range(crashes):
+            number = max(self.model.workers)
+            self.commit([self.a_claim(job_id, number) for job_id in self.queued()])
+            self.end(number, "dies")
+            self.rescue()
+            self.start_worker()
 
     # What is done.
 
@@ -248,33 +266,39 @@ class Machine(RuleBasedStateMachine):
         self.commit([self.some_open(data)])
 
     @rule(data=st.data())
-    def open_under_an_id_that_is_taken(self, data: st.DataObject) -> None:
-        taken = data.draw(st.sampled_from([*self.model.jobs, str(uuid4())]))
-        self.commit([Open([new_job(id=taken, payload='{"other": 1}')])])
-
-    @rule(data=st.data())
     def claim(self, data: st.DataObject) -> None:
         self.commit(self.some_claims(data))
+
+    @precondition(lambda self: self.queued())
+    @rule(data=st.data())
+    def claim_what_waits(self, data: st.DataObject) -> None:
+        if not any(map(self.model.lives, self.model.workers)):
+            self.start_worker()
+        number = max(filter(self.model.lives, self.model.workers))
+        self.commit([self.a_claim(data.draw(st.sampled_from(self.queued())), number)])
 
     @precondition(lambda self: self.granted)
     @rule(data=st.data())
     def settle(self, data: st.DataObject) -> None:
-        self.commit([self.some_settle(data)])
+        self.commit([self.some_settle(data, self.granted)])
 
-    @precondition(lambda self: self.granted)
+    @precondition(lambda self: self.running())
     @rule(data=st.data())
-    def note_progress(self, data: st.DataObject) -> None:
-        self.commit([self.some_progress(data)])
+    def settle_what_runs(self, data: st.DataObject) -> None:
+        self.commit([self.some_settle(data, self.running())])
 
     @rule(data=st.data())
-    def cancel(self, data: st.DataObject) -> None:
-        self.commit([self.some_cancel(data)])
+    def cancel_or_note_progress(self, data: st.DataObject) -> None:
+        items: list[Item] = [self.some_cancel(data)]
+        if self.running():
+            items += [Cancel(self.running()[-1][0].job_id), self.some_progress(data), self.some_progress(data)]
+        self.commit([data.draw(st.sampled_from(items))])
 
     @rule(data=st.data())
     def commit_a_mixed_batch(self, data: st.DataObject) -> None:
         items: list[Item] = [*self.some_claims(data), self.some_open(data), self.some_cancel(data)]
         if self.granted:
-            items += [self.some_settle(data), self.some_progress(data)]
+            items += [self.some_settle(data, self.running() or self.granted), self.some_progress(data)]
         self.commit(data.draw(st.permutations(items)))
 
     @precondition(lambda self: self.last)
@@ -283,15 +307,12 @@ class Machine(RuleBasedStateMachine):
         self.commit(self.last)
 
     @rule(data=st.data())
-    def let_time_pass(self, data: st.DataObject) -> None:
+    def release(self, data: st.DataObject) -> None:
         waiting = [i for i, job in self.model.jobs.items() if job.status in (Status.SCHEDULED, Status.RETRYING)]
         if waiting:
             due = data.draw(st.sampled_from(waiting))
             self.run_sql("UPDATE jobs SET run_at = now() - interval '1 s' WHERE id = %s", due)
             self.model.jobs[due].due = True
-
-    @rule()
-    def release(self) -> None:
         self.expect_hints(journal.release(), self.model.release())
 
     @rule()
@@ -314,36 +335,35 @@ class Machine(RuleBasedStateMachine):
         live_worker(number, types=["PROBE"], queues=["default"])
         self.model.workers[number] = Worker()
 
-    @rule(data=st.data())
-    def begin_to_stop(self, data: st.DataObject) -> None:
-        number = self.some_worker(data)
-        alive = workers.beat(number, stopping=True, memory=None, peak_memory=None)
-        worker = self.model.workers[number]
-        assert alive == (worker.alive and worker.on_record)
-        worker.stopping |= alive
+    @rule(data=st.data(), end=st.sampled_from(["stops", "signs off", "dies", "dies stopping", "is not on record"]))
+    def end_worker(self, data: st.DataObject, end: str) -> None:
+        numbers = sorted(self.model.workers, key=lambda number: (self.model.lives(number), number), reverse=True)
+        self.end(data.draw(st.sampled_from(numbers)), end)
 
-    @rule(data=st.data())
-    def sign_off(self, data: st.DataObject) -> None:
-        number = self.some_worker(data)
-        workers.sign_off(number)
-        worker = self.model.workers[number]
-        worker.stopping |= worker.alive
-        worker.alive = False
+    @precondition(lambda self: self.running())
+    @rule(data=st.data(), end=st.sampled_from(["dies", "dies", "dies", "dies stopping", "is not on record"]))
+    def crash(self, data: st.DataObject, end: str) -> None:
+        claim, _ = data.draw(st.sampled_from(self.running()))
+        self.end(claim.worker, end)
+        if data.draw(st.booleans()):
+            self.rescue()
 
-    @rule(data=st.data())
-    def declare_dead(self, data: st.DataObject) -> None:
-        number = self.some_worker(data)
-        self.run_sql("UPDATE workers SET last_seen_at = now() - interval '5 s' WHERE id = %s", number)
-        worker = self.model.workers[number]
-        declared = workers.declare_dead([number], 3_000)
-        assert bool(declared) == (worker.alive and worker.on_record)
-        worker.alive = False
-
-    @rule(data=st.data())
-    def lose_the_row_of_a_worker(self, data: st.DataObject) -> None:
-        number = self.some_worker(data)
-        self.run_sql("DELETE FROM workers WHERE id = %s", number)
-        self.model.workers[number].on_record = False
+    def end(self, number: int, how: str) -> None:
+        worker, lives = self.model.workers[number], self.model.lives(number)
+        if "stop" in how:
+            assert workers.beat(number, stopping=True, memory=None, peak_memory=None) == lives
+            worker.stopping |= lives
+        if how == "signs off":
+            workers.sign_off(number)
+            worker.stopping |= lives
+            worker.alive = False
+        if "dies" in how:
+            self.run_sql("UPDATE workers SET last_seen_at = now() - interval '5 s' WHERE id = %s", number)
+            assert bool(workers.declare_dead([number], 3_000)) == lives
+            worker.alive = False
+        if how == "is not on record":
+            self.run_sql("DELETE FROM workers WHERE id = %s", number)
+            worker.on_record = False
 
     # What is compared.
 
@@ -355,8 +375,8 @@ class Machine(RuleBasedStateMachine):
         )
         rows = {row["id"]: row for row in self.read(f"SELECT {columns} FROM jobs")}
         histories: dict[str, list[Any]] = {job_id: [] for job_id in rows}
-        for step in self.read("SELECT *, job_id::text AS id, token::text AS claim FROM transitions ORDER BY id"):
-            histories[step["id"]].append(step)
+        for step in self.read("SELECT *, job_id::text AS job, token::text AS claim FROM transitions ORDER BY id"):
+            histories[step["job"]].append(step)
         assert rows.keys() == self.model.jobs.keys()
         for job_id, job in self.model.jobs.items():
             self.compare(job, rows[job_id], histories[job_id])
@@ -364,8 +384,8 @@ class Machine(RuleBasedStateMachine):
         self.look_for_suspects(rows.values())
 
     def compare(self, job: Job, row: dict[str, Any], history: Sequence[dict[str, Any]]) -> None:
-        names = ("status", "attempts", "retries", "crashes", "resends", "cancel_requested", "worker", "token")
-        names += ("result", "progress")
+        counters = ("attempts", "retries", "crashes", "resends")
+        names = ("status", *counters, "cancel_requested", "worker", "token", "result", "progress")
         assert {name: row[name] for name in names} == {name: getattr(job, name) for name in names}
         if job.status is Status.FAILED:
             assert row["error"]["kind"] == job.error
@@ -396,22 +416,34 @@ class Machine(RuleBasedStateMachine):
 
     # How.
 
+    def queued(self) -> list[str]:
+        return [job_id for job_id, job in self.model.jobs.items() if job.status is Status.QUEUED]
+
+    def running(self) -> list[tuple[Claim, int]]:
+        return [one for one in self.granted if self.model.jobs[one[0].job_id].holds(one[1], one[0].token)]
+
     def some_open(self, data: st.DataObject) -> Open:
-        one = st.tuples(st.sampled_from([None, 0, -5, 3_600_000]), st.sampled_from(["retry", "retry", "fail"]))
-        asked = data.draw(st.lists(one, min_size=1, max_size=3))
-        return Open([new_job(delay_ms=delay, on_crash=on_crash) for delay, on_crash in asked])
+        """One or two jobs, now and then under an id that is taken."""
+        delays = data.draw(st.lists(st.sampled_from([None, 0, -5, 3_600_000]), min_size=1, max_size=2))
+        on_crash = data.draw(st.sampled_from(["retry"] * 3 + ["fail"]))
+        if data.draw(st.integers(0, 9)) == 9:
+            return Open([new_job(id=data.draw(st.sampled_from([*self.model.jobs])), payload='{"other": 1}')])
+        return Open([new_job(delay_ms=delay, on_crash=on_crash) for delay in delays])
 
     def some_claims(self, data: st.DataObject) -> list[Claim]:
         """By hints of any age, in any order, some of them twice."""
-        ids = data.draw(st.lists(st.sampled_from(self.hints), min_size=1, max_size=4))
+        ids = data.draw(st.lists(st.sampled_from([*self.queued() * 2, *self.hints]), min_size=1, max_size=4))
         kind = data.draw(st.sampled_from(["PROBE"] * 9 + ["OTHER"]))
-        worker = self.some_worker(data)
-        return [Claim(job_id, kind, str(uuid4()), worker, SUSPECT_FROM) for job_id in ids]
+        worker = data.draw(st.sampled_from(sorted(self.model.workers, reverse=True)))
+        return [self.a_claim(job_id, worker, kind) for job_id in ids]
 
-    def some_settle(self, data: st.DataObject) -> Settle:
-        """Of any attempt that there ever was, the latest ones first."""
-        claim, attempt = data.draw(st.sampled_from(self.granted[::-1]))
-        event = data.draw(st.sampled_from(sorted(OUTCOMES)))
+    @staticmethod
+    def a_claim(job_id: str, worker: int, kind: str = "PROBE") -> Claim:
+        return Claim(job_id, kind, str(uuid4()), worker, SUSPECT_FROM)
+
+    def some_settle(self, data: st.DataObject, attempts: Sequence[tuple[Claim, int]]) -> Settle:
+        claim, attempt = data.draw(st.sampled_from(attempts))
+        event = data.draw(st.sampled_from([*OUTCOMES, Event.RETRY_PLANNED, Event.INTERRUPTED]))
         given: dict[str, Any] = {}
         if event is Event.COMPLETED:
             given["result"] = data.draw(st.sampled_from([None, '{"n": 1}', "[]"]))
@@ -421,19 +453,16 @@ class Machine(RuleBasedStateMachine):
             given["delay_ms"] = data.draw(st.sampled_from([0, 3_600_000]))
         if data.draw(st.booleans()):
             given["progress"] = '{"done": 2}'
-        if data.draw(st.integers(0, 4)) == 0:
+        if data.draw(st.integers(0, 4)) == 4:
             given["follow_ups"] = [new_job()]
         return Settle(claim.job_id, "PROBE", "default", attempt, claim.token, claim.worker, event, **given)
 
     def some_progress(self, data: st.DataObject) -> Progress:
-        claim, attempt = data.draw(st.sampled_from(self.granted[::-1]))
+        claim, attempt = data.draw(st.sampled_from(self.running() or self.granted))
         return Progress(claim.job_id, attempt, claim.token, json.dumps({"done": data.draw(st.integers(0, 9))}))
 
     def some_cancel(self, data: st.DataObject) -> Cancel:
         return Cancel(data.draw(st.sampled_from([UNKNOWN, *self.model.jobs])))
-
-    def some_worker(self, data: st.DataObject) -> int:
-        return data.draw(st.sampled_from(sorted(self.model.workers, reverse=True)))
 
     def commit(self, items: Sequence[Item]) -> None:
         answers, hints = journal.commit(items)
@@ -489,18 +518,27 @@ def connection(journal_url: str) -> Iterator[psycopg2.extensions.connection]:
 def test_whatever_happens_the_rows_and_the_history_are_the_models(
     journal_url: str, connection: psycopg2.extensions.connection, request: pytest.FixtureRequest
 ) -> None:
+    seed = request.config.getoption("hypothesis_seed")
+    told: Counter[str] = Counter()
+
     class Here(Machine):
         def __init__(self) -> None:
             super().__init__(journal_url, connection)
 
+        def teardown(self) -> None:
+            super().teardown()
+            told.update(event for job in self.model.jobs.values() for event, *_ in job.history)
+
     run_state_machine_as_test(
         Here,
         settings=settings(
-            max_examples=60,
+            max_examples=50,
             stateful_step_count=30,
             deadline=None,
-            derandomize=request.config.getoption("hypothesis_seed") is None,
+            derandomize=seed is None,
             database=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
         ),
     )
+
+    assert seed is not None or told.keys() == set(Event) - {Event.RESUBMITTED}, "these examples tell of everything"
