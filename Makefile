@@ -32,6 +32,10 @@ install: .venv/installed ## make .venv with everything, from the lock
 test: .venv/installed ## run the whole suite, on services it starts itself (ARGS="-k name" for some of it)
 	@exec .venv/bin/python -m pytest --numprocesses auto $(ARGS)
 
+.PHONY: torture
+torture: .venv/installed ## hurt a platform of its own in every way, and prove that nothing is lost (ARGS="--seed 7")
+	@exec .venv/bin/python -m jobplatform torture $(ARGS)
+
 .PHONY: lint
 lint: .venv/installed ## check style, types and the direction of imports
 	.venv/bin/ruff check .
