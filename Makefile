@@ -32,6 +32,10 @@ install: .venv/installed ## make .venv with everything, from the lock
 test: .venv/installed ## run the whole suite, on services it starts itself (ARGS="-k name" for some of it)
 	@exec .venv/bin/python -m pytest --numprocesses auto $(ARGS)
 
+.PHONY: bench
+bench: .venv/installed ## measure what a job costs (needs wrk; ARGS="--rounds 1" for a quick look)
+	@exec .venv/bin/python -m benchmarks $(ARGS)
+
 .PHONY: lint
 lint: .venv/installed ## check style, types and the direction of imports
 	.venv/bin/ruff check .
