@@ -36,6 +36,10 @@ test: .venv/installed ## run the whole suite, on services it starts itself (ARGS
 torture: .venv/installed ## hurt a platform of its own in every way, and prove that nothing is lost (ARGS="--seed 7")
 	@exec .venv/bin/python -m jobplatform torture $(ARGS)
 
+.PHONY: bench
+bench: .venv/installed ## measure what a job costs (needs wrk; ARGS="--rounds 1" for a quick look)
+	@exec .venv/bin/python -m benchmarks $(ARGS)
+
 .PHONY: lint
 lint: .venv/installed ## check style, types and the direction of imports
 	.venv/bin/ruff check .

@@ -10,7 +10,8 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, Final, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -168,11 +169,11 @@ def _what_it_holds(hint: Any) -> Any:
     replaced = tuple(_what_it_holds(argument) for argument in arguments)
     if replaced == arguments:
         return hint
-    if isinstance(hint, type(int | str)):
-        union = replaced[0]
-        for member in replaced[1:]:
-            union = union | member
-        return union
+    if get_origin(hint) in (Union, UnionType):
+        if any(isinstance(extra, Holds) for argument in arguments for extra in getattr(argument, "__metadata__", ())):
+            # The decoder would take the JSON of all the others for this one.
+            raise TypeError("what Holds annotates cannot be one type of several")
+        return Union[replaced]  # noqa: UP007  # of a tuple
     return get_origin(hint)[replaced] if hint.__module__ != "typing" else hint.copy_with(replaced)
 
 

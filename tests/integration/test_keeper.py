@@ -56,8 +56,8 @@ def look(workshop: Workshop) -> Look:
 def a_live_worker(workshop: Workshop, types: str = "{PROBE}") -> None:
     read(
         workshop.settings.database_url,
-        "INSERT INTO workers (host, pid, version, queues, types, threads, started_at, last_seen_at)"
-        " VALUES ('here', 1, '0', '{high,default}', %s, 1, now(), now())",
+        "INSERT INTO workers (host, pid, version, broker, queues, types, threads, started_at, last_seen_at)"
+        " VALUES ('here', 1, '0', 'none', '{high,default}', %s, 1, now(), now())",
         [types],
     )
 

@@ -184,6 +184,25 @@ def test_p4_a_ghosts_outcome_is_fenced(journal_url: str, writer: Writer) -> None
     assert history(journal_url, ghost.job_id)[-1] == "fenced"
 
 
+def test_p4_a_refusal_whose_answer_is_lost_is_told_once(journal_url: str, proxy: Proxy) -> None:
+    """The refusal is a transaction of its own, behind the batch's commit; the whole batch is repeated for it."""
+    ghost, good, job = claimed_job(), claimed_job(), new_job()
+    settle(ghost, Event.INTERRUPTED)
+    with a_writer() as writer:
+        proxy.lose_answer_to("'outcome'")
+        with _row_locked(journal_url, good.job_id):
+            first = writer.put(outcome(good))
+            eventually(lambda: read(journal_url, f"SELECT 1 {_WRITERS} AND wait_event_type = 'Lock'"))
+            asked = [writer.put(item) for item in (outcome(ghost), Open([job]))]
+        assert answer_of(first) == Settled(Event.COMPLETED)
+        assert answer_of(asked[0]) == Settled(Event.FENCED)
+        assert answer_of(asked[1])[0].id == job.id
+
+    assert proxy.lost == 1
+    assert history(journal_url, ghost.job_id) == ["enqueued", "started", "interrupted", "fenced"]
+    assert history(journal_url, job.id) == ["enqueued"]
+
+
 def test_p5_a_value_that_the_database_refuses_fails_alone(journal_url: str, writer: Writer) -> None:
     good = [new_job() for _ in range(3)]
     bad = [new_job(payload="no JSON"), new_job(payload="NUL \0"), new_job(payload="[" * 20_000 + "]" * 20_000)]

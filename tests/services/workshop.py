@@ -14,7 +14,13 @@ from tests.services.journal import column, history, read, status
 from tests.services.patience import eventually
 
 #: A keeper that looks all the time, errors that are tried again at once, and hints that are soon taken for lost.
-QUICK: Final = {"keeper_tick": 20, "min_backoff": 1, "max_backoff": 5, "resend_grace": 300, "max_retries": 2}
+QUICK: Final[dict[str, Any]] = {
+    "keeper_tick": 20,
+    "min_backoff": 1,
+    "max_backoff": 5,
+    "resend_grace": 300,
+    "max_retries": 2,
+}
 
 
 class Workshop:

@@ -76,6 +76,17 @@ def test_every_faulty_field_is_named_by_a_pointer() -> None:
 def take_rows(rows: Annotated[msgspec.Raw, Holds(list[Row])]) -> None: ...
 
 
+def test_undecoded_json_is_never_one_type_of_several_but_may_lie_in_one() -> None:
+    def one_of_several(row: Annotated[msgspec.Raw, Holds(Row)] | None = None) -> None: ...
+
+    def within_one(rows: list[Annotated[msgspec.Raw, Holds(int)]] | None = None) -> None: ...
+
+    with pytest.raises(TypeError, match="one type of several"):
+        Signature("ROW", one_of_several)
+    assert Signature("ROWS", within_one).decode('{"rows": [1]}') == {"rows": [msgspec.Raw(b"1")]}
+    assert Signature("ROWS", within_one).decode("{}") == {"rows": None}
+
+
 def test_what_a_raw_parameter_holds_is_checked_described_and_handed_over_undecoded() -> None:
     signature = Signature("ROWS", take_rows)
 

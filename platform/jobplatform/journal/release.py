@@ -29,21 +29,35 @@ def release(most: int = BATCH_SIZE) -> list[Hint]:
         .cte("due")
     )
     # One time per row, and a later one for each row that was due later.
+    place = fn.row_number().over(order_by=[due.c.run_at]).alias("n")
     stamped = (
-        Select([due], [due.c.id, due.c.status, fn.clock_timestamp().alias("now")]).order_by(due.c.run_at).cte("stamped")
+        Select([due], [due.c.id, due.c.status, fn.clock_timestamp().alias("now"), place])
+        .order_by(due.c.run_at)
+        .cte("stamped")
     )
     at = fn.greatest(stamped.c.now, Job.updated_at)
     released = (
         Job.update({Job.status: Status.QUEUED, Job.dispatched_at: at, Job.resends: 0, Job.updated_at: at})
         .from_(stamped)
         .where(Job.id == stamped.c.id)
-        .returning(Job.id, Job.type, Job.queue, Job.attempts, Job.updated_at.alias("at"), stamped.c.status.alias("was"))
+        .returning(
+            Job.id,
+            Job.type,
+            Job.queue,
+            Job.attempts,
+            Job.updated_at.alias("at"),
+            stamped.c.status.alias("was"),
+            stamped.c.n,
+        )
         .cte("released")
     )
     told = tell(released, event=Event.RELEASED, before=released.c.was, after=Status.QUEUED)
-    answer = Select([released], [released.c.id, released.c.type, released.c.queue, released.c.at])
+    # The clock may give several rows the same microsecond: among these, too, the longest waiting goes first.
+    answer = Select([released], [released.c.id, released.c.type, released.c.queue, released.c.at]).order_by(
+        released.c.at, released.c.n
+    )
     rows = answer.with_cte(due, stamped, released, told).tuples().execute(database)
-    return sorted((Hint(str(i), kind, queue, stamp_of(at)) for i, kind, queue, at in rows), key=lambda h: h.stamp)
+    return [Hint(str(i), kind, queue, stamp_of(at)) for i, kind, queue, at in rows]
 
 
 def next_due() -> float | None:

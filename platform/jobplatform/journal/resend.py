@@ -40,15 +40,18 @@ def resend(queue: str, lost_before: datetime, grace: int, most: int = BATCH_SIZE
         .for_update(for_update=True, skip_locked=True)
         .cte("lost")
     )
+    place = fn.row_number().over(order_by=[lost.c.dispatched_at]).alias("n")
     stamped = (
-        Select([lost], [lost.c.id, fn.clock_timestamp().alias("now")]).order_by(lost.c.dispatched_at).cte("stamped")
+        Select([lost], [lost.c.id, fn.clock_timestamp().alias("now"), place])
+        .order_by(lost.c.dispatched_at)
+        .cte("stamped")
     )
     at = fn.greatest(stamped.c.now, Job.updated_at)
     resent = (
         Job.update({Job.dispatched_at: at, Job.resends: Job.resends + 1, Job.updated_at: at})
         .from_(stamped)
         .where(Job.id == stamped.c.id)
-        .returning(Job.id, Job.type, Job.queue, Job.attempts, Job.resends, Job.updated_at.alias("at"))
+        .returning(Job.id, Job.type, Job.queue, Job.attempts, Job.resends, Job.updated_at.alias("at"), stamped.c.n)
         .cte("resent")
     )
     told = tell(
@@ -58,9 +61,12 @@ def resend(queue: str, lost_before: datetime, grace: int, most: int = BATCH_SIZE
         after=Status.QUEUED,
         detail=fn.json_build_object("resends", resent.c.resends),
     )
-    answer = Select([resent], [resent.c.id, resent.c.type, resent.c.queue, resent.c.at])
+    # The clock may give several rows the same microsecond: among these, too, the longest waiting goes first.
+    answer = Select([resent], [resent.c.id, resent.c.type, resent.c.queue, resent.c.at]).order_by(
+        resent.c.at, resent.c.n
+    )
     rows = answer.with_cte(lost, stamped, resent, told).tuples().execute(database)
-    return sorted((Hint(str(i), kind, queue, stamp_of(at)) for i, kind, queue, at in rows), key=lambda h: h.stamp)
+    return [Hint(str(i), kind, queue, stamp_of(at)) for i, kind, queue, at in rows]
 
 
 def _pause(grace: int) -> SQL:
