@@ -13,7 +13,7 @@ from jobplatform.local.postgres import Postgres
 from jobplatform.models import database
 from jobplatform.reader import Reader
 from jobplatform.states import Event
-from tests.services.journal import claimed_job, column, outcome, queued_job, read, settle
+from tests.services.journal import SUSPECT_FROM, claimed_job, column, outcome, queued_job, read, settle
 
 
 @pytest.fixture
@@ -44,11 +44,11 @@ def test_a_job_is_read_as_it_stands(journal_url: str, reader: Reader) -> None:
 def test_events_come_in_their_order_and_name_the_worker_that_there_was(journal_url: str, reader: Reader) -> None:
     read(
         journal_url,
-        "INSERT INTO workers (host, pid, version, queues, types, threads, started_at, last_seen_at)"
-        " VALUES ('here', 4711, '0', '{}', '{}', 1, now(), now())",
+        "INSERT INTO workers (host, pid, version, broker, queues, types, threads, started_at, last_seen_at)"
+        " VALUES ('here', 4711, '0', 'none', '{}', '{}', 1, now(), now())",
     )
-    ((worker,),) = read(journal_url, "SELECT id FROM workers")
-    claim = Claim(queued_job(), "PROBE", str(uuid4()), worker)
+    ((worker,),) = read(journal_url, "SELECT id FROM workers WHERE pid = 4711")
+    claim = Claim(queued_job(), "PROBE", str(uuid4()), worker, SUSPECT_FROM)
     journal.commit([claim])
     journal.commit([outcome(claim, Event.FAILED)])
 

@@ -16,7 +16,7 @@ from jobplatform.journal import cancel, claim, notes, settle
 from jobplatform.models import MODELS, database
 from jobplatform.statement import Statement
 from jobplatform.states import FINAL, TRANSITIONS, Event, Status
-from tests.services.journal import read
+from tests.services.journal import SUSPECT_FROM, WORKER, read
 
 STATEMENTS = {
     "settle": settle.STATEMENT,
@@ -182,8 +182,8 @@ def many_jobs(journal_url: str) -> Iterator[str]:
     read(
         journal_url,
         """
-        INSERT INTO workers (host, pid, version, queues, types, threads, started_at, last_seen_at)
-        VALUES ('here', 1, '0', '{high,default}', '{PROBE}', 1, now(), now());
+        INSERT INTO workers (host, pid, version, broker, queues, types, threads, started_at, last_seen_at)
+        VALUES ('here', 1, '0', 'none', '{high,default}', '{PROBE}', 1, now(), now());
         INSERT INTO jobs (id, type, status, priority, queue, payload, run_at, dispatched_at, created_at, updated_at,
                           finished_at)
         SELECT gen_random_uuid(), 'PROBE', status, 'default', 'default', '{}', now() + n * interval '1 s', now(),
@@ -225,7 +225,7 @@ def test_what_the_keeper_looks_for_is_found_by_an_index() -> None:
 
 def test_a_batch_finds_its_rows_by_their_ids(many_jobs: str) -> None:
     some = [job_id for (job_id,) in read(many_jobs, "SELECT id::text FROM jobs WHERE status = 'queued' LIMIT 5")]
-    claims = [journal.Claim(job_id, "PROBE", job_id, 1) for job_id in some]
+    claims = [journal.Claim(job_id, "PROBE", job_id, WORKER, SUSPECT_FROM) for job_id in some]
     outcomes = [journal.Settle(i, "PROBE", "default", 1, i, 1, Event.COMPLETED) for i in some]
 
     plan = explained(lambda: [journal.commit(items) for items in (claims, outcomes, outcomes)])
