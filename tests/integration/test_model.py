@@ -247,7 +247,7 @@ class Machine(RuleBasedStateMachine):
         self.granted: list[tuple[Claim, int]] = []
         self.last: list[Item] = []
 
-    @initialize(crashes=st.sampled_from([0, 0, 1, 2]))
+    @initialize(crashes=st.sampled_from([0, 0, 1, 2, 3]))
     def begin(self, crashes: int) -> None:
         """Two jobs, that have killed their workers before."""
         self.start_worker()
