@@ -144,7 +144,7 @@ def test_p24_while_redis_refuses_writes_no_hint_is_sent_in_vain_and_its_pause_ma
 
     look.client.config_set("maxmemory", 1)
     try:
-        refused = look.for_longer_than_a_grace() - 3
+        refused = [look.for_longer_than_a_grace() for _ in range(3)][-1] - 3
     finally:
         look.client.config_set("maxmemory", 0)
 
