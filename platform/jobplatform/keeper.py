@@ -19,7 +19,7 @@ import redis
 from jobplatform import journal
 from jobplatform.connection import give_up_connection, open_connection
 from jobplatform.death_watch import DeathWatch
-from jobplatform.hints import HintSender, bodies_key, queue_key
+from jobplatform.hints import NAMESPACE, HintSender, bodies_key, queue_key
 from jobplatform.journal.hint import time_of
 from jobplatform.journal.release import BATCH_SIZE
 from jobplatform.models import connect_to, database
@@ -34,7 +34,12 @@ QUEUES: Final = ("high", "default")
 #: Seconds between two sweeps of the output folder.
 _SWEEP_EVERY: Final = 600.0
 
+#: What a look leaves in Redis, for a minute.
+LOOK_KEY: Final = f"{NAMESPACE}:__look__"
+
+#: The look writes a little: a server that refuses writes, being full for one, tells nothing of use.
 _HEAD: Final = """
+redis.call('set', KEYS[3], 1, 'px', 60000)
 local id = redis.call('lindex', KEYS[1], 0)
 if not id then return {} end
 return {id, redis.call('hget', KEYS[2], id)}
@@ -122,23 +127,28 @@ class Keeper:
         """Send again what left the queue's list unclaimed (P24)."""
         watermarks = self._watermarks[queue]
         (now,) = database.execute_sql("SELECT clock_timestamp()").fetchone()
-        if (mark := self._watermark(queue, now)) is not None:
+        try:
+            mark = self._watermark(queue, now)
+        except redis.RedisError:
+            return  # a hint that cannot be sent would only make the pause before the next one longer
+        if mark is not None:
             watermarks.note(mark)
         lost_before = watermarks.settled()
         while lost_before is not None:
             hints = journal.resend(queue, lost_before, self._settings.resend_grace)
             if hints:
                 log.warning("%d hints of queue %s were lost, and are sent again.", len(hints), queue)
-                self._sender.send(hints)
-            if len(hints) < BATCH_SIZE:
+            if not (hints and self._sender.send(hints) and len(hints) == BATCH_SIZE):
                 break
 
     def _watermark(self, queue: str, now: datetime) -> datetime | None:
-        """Whatever was dispatched before it has left the list. None where the list does not tell."""
-        try:
-            head: list[bytes | None] = self._read_head(keys=[queue_key(queue), bodies_key(queue)])
-        except redis.RedisError:
-            return None
+        """Whatever was dispatched before it has left the list. None where the list does not tell.
+
+        Raises:
+            redis.RedisError: Redis does not answer, or takes no hints.
+        """
+        keys = [queue_key(queue), bodies_key(queue), LOOK_KEY]
+        head: list[bytes | None] = self._read_head(keys=keys)
         if not head:
             return now
         try:

@@ -134,6 +134,25 @@ def test_p24_without_redis_nothing_is_taken_for_lost(workshop: Workshop, look: L
     assert look.for_longer_than_a_grace() == 0
 
 
+def test_p24_while_redis_refuses_writes_no_hint_is_sent_in_vain_and_its_pause_made_longer(
+    workshop: Workshop, look: Look
+) -> None:
+    send(workshop, 3)
+    look.client.flushall()
+    assert look.for_longer_than_a_grace() == 3
+    look.client.flushall()
+
+    look.client.config_set("maxmemory", 1)
+    try:
+        refused = [look.for_longer_than_a_grace() for _ in range(3)][-1] - 3
+    finally:
+        look.client.config_set("maxmemory", 0)
+
+    assert refused == 0
+    eventually(lambda: look.for_longer_than_a_grace() == 6, what="the hints are sent once Redis takes them")
+    assert len(waiting(look)) == 3
+
+
 def test_p24_a_hint_that_is_in_hand_but_not_claimed_gets_a_second_one_after_a_grace(
     workshop: Workshop, look: Look
 ) -> None:
