@@ -142,6 +142,23 @@ class Worker(Table):
         table_name = "workers"
 
 
+class Keeper(Table):
+    """One keeper, in a worker or alone."""
+
+    id = BigAutoField()
+    host = TextField()
+    pid = IntegerField()
+    started_at = DateTimeTZField()
+    ticked_at = DateTimeTZField()
+    released = BigIntegerField()
+    rescued = BigIntegerField()
+    resent = BigIntegerField()
+    ended_at = DateTimeTZField(null=True)
+
+    class Meta:
+        table_name = "keepers"
+
+
 class JobLog(Table):
     """One line that a job logged."""
 
@@ -165,4 +182,4 @@ class SchemaMigration(Table):
         table_name = "schema_migrations"
 
 
-MODELS: Final[tuple[type[Any], ...]] = (Job, Transition, Worker, JobLog, SchemaMigration)
+MODELS: Final[tuple[type[Any], ...]] = (Job, Transition, Worker, Keeper, JobLog, SchemaMigration)
