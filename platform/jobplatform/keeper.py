@@ -43,7 +43,7 @@ LOOK_KEY: Final = f"{NAMESPACE}:__look__"
 _PAUSE_OF_SUSPICION: Final = 0.25
 
 #: A look for lost hints that takes longer, in seconds, is followed by a rest.
-_LONG_LOOK: Final = 0.1
+_LONG_LOOK: Final = 0.5
 
 #: Seconds between two ticks at the least.
 _SHORTEST_PAUSE: Final = 0.01
