@@ -1,4 +1,4 @@
-"""The keeper: makes every job move again that waits for a time, or whose hint was lost (R3).
+"""The keeper: makes every job move again that waits for a time, whose hint was lost, or whose worker died (R3).
 
 Any number may run, in workers and alone. Each looks for itself, and compare-and-set keeps them apart.
 """
@@ -38,7 +38,6 @@ _SWEEP_EVERY: Final = 600.0
 #: What a look leaves in Redis, for a minute.
 LOOK_KEY: Final = f"{NAMESPACE}:__look__"
 
-#: The look writes a little: a server that refuses writes, being full for one, tells nothing of use.
 #: While a worker's lock is free, the next look comes soon: its death is told as soon as it has been silent long enough.
 _PAUSE_OF_SUSPICION: Final = 0.25
 
@@ -48,6 +47,7 @@ _LONG_LOOK: Final = 0.5
 #: Seconds between two ticks at the least.
 _SHORTEST_PAUSE: Final = 0.01
 
+# The look writes a little: a server that refuses writes, being full for one, tells nothing of use.
 _HEAD: Final = """
 redis.call('set', KEYS[3], 1, 'px', 60000)
 local id = redis.call('lindex', KEYS[1], 0)
@@ -57,7 +57,7 @@ return {id, redis.call('hget', KEYS[2], id)}
 
 
 class Keeper:
-    """Looks once a tick, in a thread of its own: for due jobs, and for jobs that Redis no longer knows of."""
+    """Looks once a tick, in a thread of its own: for due jobs, dead workers, and lost hints."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
