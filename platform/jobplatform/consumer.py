@@ -161,7 +161,7 @@ class JobConsumer(Consumer):
         room = self._prefetch - self._holding.open
         ids, bodies = self._run_script(room)
         with self._holding.changed:
-            self._holding.held.update(i.decode() for i in ids)
+            self._holding.held.update(map(_text, ids))
         self._fetched.extend(zip(ids, bodies, strict=True))
         self._tell_fetched(self._queue, more=len(ids) == room)
         return bool(ids)
@@ -195,14 +195,14 @@ class JobConsumer(Consumer):
             self._take_back()
 
     def _read(self, delivery: bytes, body: bytes | None) -> MessageProxy | None:
-        delivery_id = delivery.decode()
+        delivery_id = _text(delivery)
         if body is None:  # delivered twice, and acknowledged meanwhile
             self._done(delivery_id)
             return None
         try:
             hint = _decode_hint(body)
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-            log.error("Message %s of queue %s cannot be read, and is set aside: %s", delivery_id, self._queue, error)
+            log.error("Message %r of queue %s cannot be read, and is set aside: %s", delivery_id, self._queue, error)
             self._done(delivery_id)
             self._broker.do_nack(self._queue, delivery_id)
             return None
@@ -219,5 +219,6 @@ class JobConsumer(Consumer):
             self._holding.done.append(delivery_id)
 
 
-def _text(value: bytes | str) -> str:
-    return value if isinstance(value, str) else value.decode()
+def _text(delivery: bytes | str) -> str:
+    """The id of a delivery, as Dramatiq wants it. Sent back to Redis, it is the same bytes again, whatever they are."""
+    return delivery if isinstance(delivery, str) else delivery.decode(errors="surrogateescape")

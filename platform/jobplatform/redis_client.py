@@ -16,8 +16,13 @@ _QUICK: Final = 0.5
 
 def patient_client(url: str) -> "redis.Redis":
     """For a worker's consumers: it bridges short outages."""
-    retry = Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), 3)
-    return redis.Redis.from_url(url, socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE, retry=retry)
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=_PATIENCE,
+        socket_connect_timeout=_PATIENCE,
+        retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), 3),
+        encoding_errors="surrogateescape",  # a delivery's id may be no text: anybody can write to Redis
+    )
 
 
 def quick_client(url: str) -> "redis.Redis":

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from jobplatform.consumer import JobConsumer
-from jobplatform.hints import HintSender, message_of
+from jobplatform.hints import HintSender, acks_key, message_of
 from jobplatform.job_actor import JobActor
 from jobplatform.journal import Hint
 from tests.services.patience import eventually
@@ -267,3 +267,16 @@ def test_a_consumer_that_follows_one_whose_hands_are_full_waits_for_room(
         assert message is not None
         again.ack(message)
     assert taken(again) is not None
+
+
+def test_a_delivery_whose_id_is_no_text_harms_no_other(workshop: Workshop, consumer: JobConsumer) -> None:
+    client: Any = workshop.broker.client
+    acks = acks_key(workshop.broker.broker_id, "default")
+    client.hset("dramatiq:default.msgs", b"\xff", b"no JSON")
+    client.rpush("dramatiq:default", b"\xff", b"\xfe")
+    send(workshop, *(sent := ids(1)))
+
+    assert [taken(consumer), taken(consumer)] == [*sent, None]
+
+    assert client.hkeys("dramatiq:default.XQ.msgs") == [b"\xff"], "set aside"
+    assert workshop.broker._holdings["default"].held == {*map(bytes.decode, client.smembers(acks))}
