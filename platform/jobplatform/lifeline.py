@@ -70,6 +70,7 @@ class Lifeline:
         self._stop_at = float("inf")
         self._ended = threading.Event()
         self._woken = threading.Event()
+        self._cut_off = False
         self._thread = threading.Thread(target=self._run, name="lifeline", daemon=True)
 
     @property
@@ -104,14 +105,16 @@ class Lifeline:
 
     def _run(self) -> None:
         try:
-            self._keep_trying(self._register)
-            while not self._rest():
-                self._keep_trying(self._beat)
+            ended = False
+            while not ended:
+                self._tell(self._beat)
+                # What follows is due also while Postgres is away.
                 self._each_beat()
                 if time.monotonic() >= self._stop_at:
                     self._interrupt()
                 self._watch_threads()
-            self._keep_trying(self._sign_off, tries=1)
+                ended = self._rest()
+            self._tell(self._sign_off)
         except BaseException:
             log.critical("The lifeline broke, and the worker ends, to be started again.", exc_info=True)
             self._end_process()
@@ -124,23 +127,26 @@ class Lifeline:
         self._woken.clear()
         return self._ended.is_set()
 
-    def _keep_trying(self, act: Callable[[], None], tries: int | None = None) -> None:
-        """Do it on a sound connection, again and again, unless the worker ends meanwhile."""
-        failures = 0
-        while tries is None or failures < tries:
+    def _tell(self, act: Callable[[], None]) -> None:
+        """Do it on a sound connection, or leave it to the next beat.
+
+        That a connection was lost shows when it is used: then a new one is tried at once.
+        """
+        for _ in range(1 if self._cut_off else 2):
             try:
                 open_connection()
                 act()
-                if failures:
-                    log.info("Postgres is back.")
-                return
             except Exception as error:
-                if failures == 0:
-                    log.warning("The worker cannot tell Postgres that it lives: %s", " ".join(str(error).split()))
-                failures += 1
+                trouble = " ".join(str(error).split())
                 give_up_connection()
-            if self._ended.wait(BEAT):
+            else:
+                if self._cut_off:
+                    log.info("Postgres is back.")
+                self._cut_off = False
                 return
+        if not self._cut_off:
+            log.warning("The worker cannot tell Postgres that it lives: %s", trouble)
+        self._cut_off = True
 
     def _register(self) -> None:
         self._id = workers.register(

@@ -4,9 +4,12 @@ import os
 import signal
 import threading
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
+import dramatiq
 import pytest
+from dramatiq.middleware import Shutdown
 from dramatiq.threading import raise_thread_exception
 
 from jobplatform import current_job
@@ -78,6 +81,60 @@ def test_an_outcome_of_a_worker_that_stops_is_written_before_it_ends(
 
     assert workshop.history(job_id) == ["enqueued", "started", "completed"]
     assert read(workshop.settings.database_url, "SELECT count(*) FROM workers WHERE ended_at IS NOT NULL") == [(1,)]
+
+
+def test_p21_a_stopping_worker_interrupts_its_jobs_after_the_grace_though_postgres_is_away(
+    workshop: Workshop, postgres_server: Postgres
+) -> None:
+    here = Workshop(replace(workshop.settings, shutdown_grace=100))
+    ended = threading.Event()
+
+    @here.actor("LONG")
+    def long() -> None:
+        try:
+            while not ended.wait(0.01):
+                pass
+        except Shutdown:
+            ended.set()
+            raise
+
+    job_id = long.send().message_id
+    worker = dramatiq.Worker(here.broker, worker_threads=1, worker_timeout=100)
+    worker.start()
+    here.until(job_id, "running")
+    database.close()
+    postgres_server.stop()
+    stopping = threading.Thread(target=worker.stop)
+    stopping.start()
+    try:
+        assert ended.wait(10)
+    finally:
+        ended.set()
+        postgres_server.start()
+        stopping.join()
+        here.close()
+
+    assert workshop.history(job_id) == ["enqueued", "started", "interrupted"]
+
+
+def test_p23_a_worker_whose_master_is_gone_ends_also_before_it_is_on_record(
+    workshop: Workshop, postgres_server: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobplatform.lifeline._ORPHANS_PATIENCE", 0.1)
+    told = threading.Event()
+    database.close()
+    postgres_server.stop()
+    try:
+        with workshop.open():
+            lifeline = workshop.broker.recorder.lifeline
+            assert lifeline is not None
+            monkeypatch.setattr(lifeline, "_end_process", told.set)
+            monkeypatch.setattr(lifeline, "_parent", -1)
+
+            assert told.wait(10)
+            assert lifeline._id is None
+    finally:
+        postgres_server.start()
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
