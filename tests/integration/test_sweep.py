@@ -66,3 +66,33 @@ def test_what_a_job_may_still_need_is_left_alone(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("journal_url")
 def test_a_folder_that_is_not_there_is_nothing_to_sweep(tmp_path: Path) -> None:
     assert sweep(str(tmp_path / "none")) == []
+
+
+@pytest.mark.usefixtures("journal_url")
+def test_what_another_keeper_sweeps_at_the_same_time_is_no_trouble(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = [claimed_job() for _ in range(3)]
+    for claim in jobs:
+        settle(claim, Event.FAILED)
+    files = [old_file(tmp_path, f"{claim.job_id}.csv") for claim in jobs]
+    monkeypatch.setattr("jobplatform.sweep.BATCH_SIZE", 2)
+    is_file, unlink = Path.is_file, Path.unlink
+
+    def lost_after_a_look(path: Path) -> bool:
+        found = is_file(path)
+        if path == files[0]:
+            unlink(path)
+        return found
+
+    def lost_before_its_end(path: Path) -> None:
+        if path == files[1]:
+            unlink(path)
+        unlink(path)
+
+    monkeypatch.setattr(Path, "is_file", lost_after_a_look)
+    monkeypatch.setattr(Path, "unlink", lost_before_its_end)
+
+    assert sweep(str(tmp_path)) == [files[2]]
+
+    assert list(tmp_path.iterdir()) == []
