@@ -52,13 +52,13 @@ class Reader:
     def _ask(self, question: _Question, id: str) -> "Future[Any]":  # noqa: A002
         answer: Future[Any] = Future()
         self._queue.put(_Asked(question, id, answer))
-        if self._thread is None:
+        if self._thread is None or not self._thread.is_alive():
             self._start()
         return answer
 
     def _start(self) -> None:
         with self._starting:
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():
                 thread = threading.Thread(target=self._run, name="reader", daemon=True)
                 thread.start()
                 self._thread = thread

@@ -124,3 +124,18 @@ def test_a_cancelled_asker_does_not_stop_the_others(reader: Reader) -> None:
         future.cancel()
 
     assert all(future.result(10) is not None for future in futures[1::2])
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_was_lost_is_made_anew(reader: Reader) -> None:
+    def die(_: Sequence[str]) -> dict[str, Any]:
+        raise SystemExit
+
+    job_id = queued_job()
+    assert reader.job(job_id).result(10) is not None
+    lost = reader._thread
+    assert lost is not None
+    reader._ask(die, "")
+    lost.join(10)
+
+    assert reader.job(job_id).result(10) is not None
