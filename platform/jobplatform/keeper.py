@@ -80,6 +80,10 @@ class Keeper:
         """End after the present tick."""
         self._stop.set()
 
+    def wait(self, seconds: float) -> None:
+        """Let the thread end its last tick: what it has queued it also sends, and it signs off."""
+        self._thread.join(seconds)
+
     @property
     def died(self) -> bool:
         """Whether the thread has ended without being asked to."""

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger(__name__)
 
+#: How long a worker that ends waits for its keeper's last tick, in seconds.
+_LAST_TICK: Final = 2.0
+
 
 class Recorder(Middleware):
     """Records the life of every job. It stands first in the broker's list, so its after-hooks come last."""
@@ -204,6 +207,7 @@ class Recorder(Middleware):
         if self.lifeline is not None and self.keeper is not None:
             self.lifeline.stop()
             self.keeper.stop()
+            self.keeper.wait(_LAST_TICK)
 
 
 def _fill_in(message: MessageProxy, kwargs: dict[str, Any], claimed: Claimed) -> None:
