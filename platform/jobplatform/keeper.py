@@ -17,7 +17,7 @@ import msgspec
 import redis
 
 from jobplatform import journal
-from jobplatform.connection import give_up_connection, open_connection
+from jobplatform.connection import blames_a_value, give_up_connection, open_connection
 from jobplatform.death_watch import DeathWatch
 from jobplatform.hints import NAMESPACE, HintSender, bodies_key, queue_key
 from jobplatform.journal import keepers
@@ -101,7 +101,11 @@ class Keeper:
                 troubled = False
             except Exception as error:
                 if not troubled:
-                    log.warning("The keeper waits for Postgres: %s", " ".join(str(error).split()))
+                    log.warning(
+                        "The keeper waits for Postgres: %s",
+                        " ".join(str(error).split()),
+                        exc_info=blames_a_value(error),  # a fault of ours, not of the connection
+                    )
                 troubled = True
                 self._deaths.connection_was_lost()
                 give_up_connection()
@@ -122,7 +126,7 @@ class Keeper:
         resent = sum(self._resend(queue) for queue in QUEUES)
         if time.monotonic() - self._swept_at > _SWEEP_EVERY:
             self._swept_at = time.monotonic()
-            sweep(self._settings.output_dir)
+            self._sweep()
         keepers.tick_of(self._id, keepers.Done(released, rescued, resent))
         tick = self._settings.keeper_tick / 1000
         if self._deaths.suspects_someone:
@@ -185,6 +189,12 @@ class Keeper:
             if not (hints and self._sender.send(hints) and len(hints) == BATCH_SIZE):
                 break
         return resent
+
+    def _sweep(self) -> None:
+        try:
+            sweep(self._settings.output_dir)
+        except OSError as error:  # no reason to leave the jobs alone
+            log.warning("The output folder cannot be swept: %s", error)
 
     def _sign_off(self) -> None:
         if self._id is not None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from dramatiq.middleware import Shutdown
 
 from jobplatform.attempt import Cancelled
-from jobplatform.connection import give_up_connection, open_connection
+from jobplatform.connection import blames_a_value, give_up_connection, open_connection
 from jobplatform.context import write_progress
 from jobplatform.hands import Hands
 from jobplatform.journal import Settle, workers
@@ -137,7 +137,7 @@ class Lifeline:
                 open_connection()
                 act()
             except Exception as error:
-                trouble = " ".join(str(error).split())
+                trouble = error
                 give_up_connection()
             else:
                 if self._cut_off:
@@ -145,7 +145,11 @@ class Lifeline:
                 self._cut_off = False
                 return
         if not self._cut_off:
-            log.warning("The worker cannot tell Postgres that it lives: %s", trouble)
+            log.warning(
+                "The worker cannot tell Postgres that it lives: %s",
+                " ".join(str(trouble).split()),
+                exc_info=trouble if blames_a_value(trouble) else None,  # a fault of ours, not of the connection
+            )
         self._cut_off = True
 
     def _register(self) -> None:

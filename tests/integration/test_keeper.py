@@ -249,6 +249,20 @@ def test_the_output_folder_is_swept_from_time_to_time(
     assert swept == [workshop.settings.output_dir]
 
 
+def test_an_output_folder_that_cannot_be_swept_stops_nothing(
+    workshop: Workshop, look: Look, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(_: str) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("jobplatform.keeper.sweep", refuse)
+    monkeypatch.setattr(look.keeper, "_swept_at", time.monotonic() - 601)
+
+    assert look.keeper.tick() == workshop.settings.keeper_tick / 1000
+
+    assert "Permission denied" in caplog.text
+
+
 @contextmanager
 def _a_scheduled_job(url: str) -> Iterator[str]:
     with connected(url):
