@@ -4,6 +4,7 @@ import logging
 import threading
 import uuid
 from collections.abc import Sequence
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final
 
 from dramatiq.broker import MessageProxy
@@ -12,8 +13,9 @@ from dramatiq.middleware import SkipMessage
 from jobplatform.attempt import Attempt
 from jobplatform.hands import Hands
 from jobplatform.hints import HintSender
-from jobplatform.journal import Claim, Claimed, Hint, Refused
+from jobplatform.journal import Claim, Claimed, Hint, Refused, Settle
 from jobplatform.lifeline import Lifeline
+from jobplatform.states import Event
 from jobplatform.writer import Writer
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ class Claims:
         claim = Claim(message.message_id, actor.type, str(uuid.uuid4()), worker, self._suspect_from)
         self._hands.expect(claim.token)
         try:
-            answer = self._ask(claim, lifeline)
+            answer = self._ask(claim, actor.queue_name, lifeline)
             if isinstance(answer, Refused):
                 raise SkipMessage(self._why(claim, answer, message))
         except BaseException:
@@ -88,16 +90,23 @@ class Claims:
         if hints:
             self._sender.send(hints)
 
-    def _ask(self, claim: Claim, lifeline: Lifeline) -> Claimed | Refused:
-        future = self._writer.put(claim)
+    def _ask(self, claim: Claim, queue: str, lifeline: Lifeline) -> Claimed | Refused:
+        future: Future[Claimed | Refused] = self._writer.put(claim)
         while True:
             try:
-                answer: Claimed | Refused = future.result(_LOOK_UP)
+                return future.result(_LOOK_UP)
             except TimeoutError:
                 if lifeline.stopping:
+                    future.add_done_callback(lambda late: self._undo(claim, queue, late))
                     raise SkipMessage("The worker is stopping.") from None
-            else:
-                return answer
+
+    def _undo(self, claim: Claim, queue: str, late: "Future[Claimed | Refused]") -> None:
+        """Give back at once what was granted when nobody waited any more: its actor never began (P21)."""
+        if late.exception() is None and isinstance(granted := late.result(), Claimed):
+            attempt = granted.attempt
+            self._writer.put(
+                Settle(claim.job_id, claim.type, queue, attempt, claim.token, claim.worker, Event.INTERRUPTED)
+            )
 
     def _why(self, claim: Claim, refused: Refused, message: MessageProxy) -> str:
         if not refused.known:

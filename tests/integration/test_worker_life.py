@@ -223,6 +223,41 @@ def test_p10_a_claim_that_gets_no_answer_before_the_worker_stops_starts_nothing(
     assert workshop.status(job_id) == "queued"
 
 
+def test_p21_a_claim_that_is_granted_when_the_worker_stops_is_given_back_though_the_job_must_not_run_twice(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its actor never began: the job is interrupted, not failed."""
+    monkeypatch.setattr("jobplatform.claims._LOOK_UP", 0.05)
+
+    @workshop.actor("PROBE", on_crash="fail")
+    def probe() -> None:
+        raise AssertionError("must not run")
+
+    put, asked = workshop.broker.recorder.writer.put, threading.Event()
+
+    def put_claims_late(item: Any) -> Any:
+        if not isinstance(item, Claim):
+            return put(item)
+        answer: Any = Future()
+
+        def grant() -> None:
+            asked.set()
+            eventually(lambda: workshop.broker.recorder.lifeline and workshop.broker.recorder.lifeline.stopping)
+            eventually(lambda: answer._done_callbacks, what="an end to its patience")
+            answer.set_result(put(item).result(10))
+
+        threading.Thread(target=grant).start()
+        return answer
+
+    monkeypatch.setattr(workshop.broker.recorder.writer, "put", put_claims_late)
+    job_id = probe.send().message_id
+    with workshop.open():
+        assert asked.wait(10)
+
+    workshop.until(job_id, "queued")
+    assert workshop.history(job_id)[:3] == ["enqueued", "started", "interrupted"]
+
+
 def test_an_attempt_knows_itself_on_its_own_thread_only(workshop: Workshop) -> None:
     seen: list[str] = []
 
