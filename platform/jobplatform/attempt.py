@@ -30,6 +30,8 @@ class Attempt:
     worker: int
     #: Errors that led to it.
     retries: int
+    #: What is wanted when its worker dies or stops: ``retry`` or ``fail``, as it was when the job was accepted.
+    on_crash: str
     #: Set while the actor's function runs, and only then (P16).
     thread: int | None = None
     #: What the function returned.

@@ -74,6 +74,7 @@ class Claims:
             token=claim.token,
             worker=worker,
             retries=answer.retries,
+            on_crash=answer.on_crash,
         )
         self._hands.take(attempt)
         return attempt, answer

@@ -37,7 +37,7 @@ def verdict_on(
     if attempt.struck_by is Cancelled and isinstance(exception, Cancelled):
         return Verdict(Event.CANCELLED)
     if isinstance(exception, Shutdown):
-        return _interrupted(message, broker)
+        return _interrupted(attempt)
     if message.failed:
         return Verdict(Event.FAILED, error=_error(exception) or failure("skipped", "A middleware failed the job."))
     if attempt.retry_delay is not None:
@@ -58,9 +58,9 @@ def verdict_on_skipped(message: MessageProxy) -> Verdict:
     return Verdict(Event.FAILED, error=failure("skipped", "A middleware skipped the job."))
 
 
-def _interrupted(message: MessageProxy, broker: Broker) -> Verdict:
+def _interrupted(attempt: Attempt) -> Verdict:
     """Cut short by its worker's stop: it runs elsewhere, unless it must not run twice (P21)."""
-    if broker.get_actor(message.actor_name).options.get("on_crash") == "fail":
+    if attempt.on_crash == "fail":
         reason = "Its worker stopped before it was done, and it must not run twice."
         return Verdict(Event.FAILED, error=failure("crashed", reason))
     return Verdict(Event.INTERRUPTED)

@@ -7,7 +7,9 @@ from jobplatform.hands import Hands
 
 
 def attempt(token: str) -> Attempt:
-    return Attempt(job_id="job", type="PROBE", queue="default", number=1, token=token, worker=1, retries=0)
+    return Attempt(
+        job_id="job", type="PROBE", queue="default", number=1, token=token, worker=1, retries=0, on_crash="retry"
+    )
 
 
 def test_p6_a_row_in_no_hand_at_two_looks_in_a_row_is_dropped() -> None:

@@ -23,10 +23,20 @@ def verdict(
     failed: bool = False,
     retry_delay: int | None = None,
     retries: int = 0,
+    on_crash: str = "retry",
     actor: dict[str, Any] | None = None,
     job: dict[str, Any] | None = None,
 ) -> Verdict:
-    attempt = Attempt(job_id="job", type="PROBE", queue="default", number=1, token="t", worker=1, retries=retries)
+    attempt = Attempt(
+        job_id="job",
+        type="PROBE",
+        queue="default",
+        number=1,
+        token="t",
+        worker=1,
+        retries=retries,
+        on_crash=on_crash,
+    )
     attempt.struck_by, attempt.retry_delay = struck_by, retry_delay
     message: Any = SimpleNamespace(failed=failed, actor_name="PROBE", options=job or {})
     broker: Any = SimpleNamespace(get_actor=lambda _: SimpleNamespace(options=actor or {}))
@@ -73,18 +83,18 @@ def test_p11_a_shutdown_spends_no_retry_though_retries_has_counted_one() -> None
         assert verdict(exception=Shutdown(), **given) == Verdict(Event.INTERRUPTED)
 
 
-def test_p21_a_shutdown_fails_what_must_not_run_twice() -> None:
-    given = verdict(exception=Shutdown(), retry_delay=1_000, actor={"on_crash": "fail"})
+def test_p21_a_shutdown_fails_what_must_not_run_twice_as_it_was_when_it_was_accepted() -> None:
+    given = verdict(exception=Shutdown(), retry_delay=1_000, on_crash="fail", actor={"on_crash": "retry"})
 
     assert (given.event, kind(given), given.delay_ms) == (Event.FAILED, "crashed", None)
 
 
 def test_p21_an_actor_that_may_run_twice_may_also_say_so() -> None:
-    assert verdict(exception=Shutdown(), actor={"on_crash": "retry"}) == Verdict(Event.INTERRUPTED)
+    assert verdict(exception=Shutdown(), on_crash="retry", actor={"on_crash": "fail"}) == Verdict(Event.INTERRUPTED)
 
 
 def test_a_shutdown_that_the_actor_swallowed_is_no_end() -> None:
-    assert verdict(struck_by=Shutdown, result=1, actor={"on_crash": "fail"}).event is Event.COMPLETED
+    assert verdict(struck_by=Shutdown, result=1, on_crash="fail").event is Event.COMPLETED
 
 
 def test_p11_a_failed_message_comes_before_a_planned_retry() -> None:

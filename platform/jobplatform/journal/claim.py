@@ -26,6 +26,8 @@ class Claimed(NamedTuple):
     created_at: datetime
     #: Whether it has killed so many workers that no other such job runs beside it (P22).
     suspect: bool = False
+    #: What is wanted when its worker dies or stops: ``retry`` or ``fail``.
+    on_crash: str = "retry"
 
 
 class Refused(NamedTuple):
@@ -117,6 +119,7 @@ def _statement() -> Statement:
                 Job.retries,
                 Job.created_at,
                 Job.crashes >= batch.suspect_from,
+                Job.on_crash,
                 Case(None, [(Job.id.is_null(), status)], None),
             ],
         )
