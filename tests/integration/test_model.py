@@ -247,11 +247,11 @@ class Machine(RuleBasedStateMachine):
         self.granted: list[tuple[Claim, int]] = []
         self.last: list[Item] = []
 
-    @initialize(crashes=st.sampled_from([0, 0, 1, 2, 3]))
-    def begin(self, crashes: int) -> None:
+    @initialize(crashes=st.sampled_from([0, 0, 1, 2, 3]), on_crash=st.sampled_from(["retry", "retry", "fail"]))
+    def begin(self, crashes: int, on_crash: str) -> None:
         """Two jobs, that have killed their workers before."""
         self.start_worker()
-        self.commit([Open([new_job(), new_job()])])
+        self.commit([Open([new_job(), new_job(on_crash=on_crash)])])
         for _ in range(crashes):
             number = max(self.model.workers)
             self.commit([self.a_claim(job_id, number) for job_id in self.queued()])
