@@ -2,7 +2,9 @@
 
 An actor needs two names from here: `actor`, the decorator that makes one, and `current_job`, what it can say of the
 job that it runs. The rooms: `states` (the machine as data), `models`, `journal` (the only writer), `writer` (group
-commit), `queries` and `reader`, `recorder` (the middleware), `broker`, `keeper`, `lifeline`, `settings`, `local`.
+commit), `queries` and `reader`, `recorder` (the middleware) with `claims` and `verdict`, `broker`, `keeper` (with the
+`death_watch`: whatever stands still moves on), `lifeline` (a worker's lock and beat) with `hands` (what it holds),
+`settings`, `local` (the platform on one machine), `torture` (the proof that nothing is lost).
 """
 
 from typing import TYPE_CHECKING, Any

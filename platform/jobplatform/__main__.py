@@ -73,7 +73,7 @@ _TORTURE: Final = "hurt a whole platform of its own in every way, and prove that
 
 _COMMANDS: Final[dict[str, tuple[Callable[[], int], str]]] = {
     "migrate": (_migrate, "bring the database of DATABASE_URL up to the schema of this version"),
-    "keeper": (_keeper, "run a keeper alone: it releases due jobs and sends lost hints again"),
+    "keeper": (_keeper, "run a keeper alone: it releases due jobs, sends hints again, rescues jobs of dead workers"),
     "up": (_up, "run the whole platform on this machine, until Ctrl-C"),
     "demo": (_demo, "submit the seed jobs and show their lives as they happen"),
 }

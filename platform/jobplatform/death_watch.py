@@ -27,6 +27,11 @@ class DeathWatch:
         self._free: set[int] = set()
         self._trusted_from = clock()
 
+    @property
+    def suspects_someone(self) -> bool:
+        """Whether a worker's lock was free at the last look: soon it is dead, or has its lock back."""
+        return bool(self._free)
+
     def connection_was_lost(self) -> None:
         """What was seen before no longer counts, and whoever was cut off too gets time to return."""
         self._free.clear()

@@ -78,6 +78,7 @@ class HintSender:
         self._client = client
         self._return = client.register_script(_RETURN)
         self._resume_at = 0.0
+        self._troubled = False
 
     def send(self, hints: Sequence[Hint]) -> bool:
         """Append the hints to their queues, in the given order. Whether that is known to have been done."""
@@ -92,8 +93,13 @@ class HintSender:
         except redis.RedisError as error:
             hung = isinstance(error, redis.TimeoutError)
             self._resume_at = time.monotonic() + (_PAUSE_OF_A_HUNG_SERVER if hung else _PAUSE)
-            log.warning("Redis takes no hints, the keeper will send them again: %s", error)
+            if not self._troubled:
+                log.warning("Redis takes no hints, the keeper will send them again: %s", error)
+            self._troubled = True
             return False
+        if self._troubled:
+            log.info("Redis takes hints again.")
+        self._troubled = False
         return True
 
     def return_deliveries(self, broker: str) -> None:

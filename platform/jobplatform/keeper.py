@@ -1,4 +1,4 @@
-"""The keeper: makes every job move again that waits for a time, or whose hint was lost (R3).
+"""The keeper: makes every job move again that waits for a time, whose hint was lost, or whose worker died (R3).
 
 Any number may run, in workers and alone. Each looks for itself, and compare-and-set keeps them apart.
 """
@@ -20,6 +20,7 @@ from jobplatform import journal
 from jobplatform.connection import give_up_connection, open_connection
 from jobplatform.death_watch import DeathWatch
 from jobplatform.hints import NAMESPACE, HintSender, bodies_key, queue_key
+from jobplatform.journal import keepers
 from jobplatform.journal.hint import time_of
 from jobplatform.journal.release import BATCH_SIZE
 from jobplatform.models import connect_to, database
@@ -37,7 +38,16 @@ _SWEEP_EVERY: Final = 600.0
 #: What a look leaves in Redis, for a minute.
 LOOK_KEY: Final = f"{NAMESPACE}:__look__"
 
-#: The look writes a little: a server that refuses writes, being full for one, tells nothing of use.
+#: While a worker's lock is free, the next look comes soon: its death is told as soon as it has been silent long enough.
+_PAUSE_OF_SUSPICION: Final = 0.25
+
+#: A look for lost hints that takes longer, in seconds, is followed by a rest.
+_LONG_LOOK: Final = 0.5
+
+#: Seconds between two ticks at the least.
+_SHORTEST_PAUSE: Final = 0.01
+
+# The look writes a little: a server that refuses writes, being full for one, tells nothing of use.
 _HEAD: Final = """
 redis.call('set', KEYS[3], 1, 'px', 60000)
 local id = redis.call('lindex', KEYS[1], 0)
@@ -47,7 +57,7 @@ return {id, redis.call('hget', KEYS[2], id)}
 
 
 class Keeper:
-    """Looks once a tick, in a thread of its own: for due jobs, and for jobs that Redis no longer knows of."""
+    """Looks once a tick, in a thread of its own: for due jobs, dead workers, and lost hints."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -59,6 +69,8 @@ class Keeper:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self.run, name="keeper", daemon=True)
         self._swept_at = time.monotonic()
+        self._rest_until = dict.fromkeys(QUEUES, 0.0)
+        self._id: int | None = None
 
     def start(self) -> None:
         """Keep, in a thread."""
@@ -92,54 +104,91 @@ class Keeper:
                 pause = self._settings.keeper_tick / 1000
             # Many keepers spread out by chance, so that some tick soon, whatever their number.
             self._stop.wait(pause * random.uniform(0.9, 1.0))  # noqa: S311
+        self._sign_off()
         give_up_connection()
 
     def tick(self) -> float:
-        """Do everything once. Returns the seconds until the next tick is due."""
-        while len(hints := journal.release()) == BATCH_SIZE:
-            self._sender.send(hints)
-        if hints:
-            self._sender.send(hints)
+        """Do everything once, and say so. Returns the seconds until the next tick is due."""
+        if self._id is None:
+            self._id = keepers.register_keeper()
+        released = self._release()
         for broker in self._deaths.look():
             self._sender.return_deliveries(broker)
-        self._rescue()
-        for queue in QUEUES:
-            self._resend(queue)
+        rescued = self._rescue()
+        resent = sum(self._resend(queue) for queue in QUEUES)
         if time.monotonic() - self._swept_at > _SWEEP_EVERY:
             self._swept_at = time.monotonic()
             sweep(self._settings.output_dir)
-        due = journal.next_due()
+        keepers.tick_of(self._id, keepers.Done(released, rescued, resent))
         tick = self._settings.keeper_tick / 1000
-        return tick if due is None else min(tick, max(0.0, due))
+        if self._deaths.suspects_someone:
+            tick = min(tick, _PAUSE_OF_SUSPICION)
+        due = journal.next_due()
+        # What is due and was not released is in another keeper's hands for a moment.
+        return tick if due is None else min(tick, max(_SHORTEST_PAUSE, due))
 
-    def _rescue(self) -> None:
+    def _release(self) -> int:
+        """Queue what is due."""
+        released = 0
+        while True:
+            hints = journal.release()
+            if hints:
+                self._sender.send(hints)
+            released += len(hints)
+            if len(hints) < BATCH_SIZE:
+                return released
+
+    def _rescue(self) -> int:
         """Take back what runs under workers that are no more (P17)."""
+        taken = 0
         while True:
             rescued, hints = journal.rescue(self._settings.crash_limit)
+            taken += len(rescued)
             for job in rescued:
                 log.warning("Job %s was taken back from worker %d: %s.", job.job_id, job.worker, job.event)
             if hints:
                 self._sender.send(hints)
             if len(rescued) < BATCH_SIZE:
-                break
+                return taken
 
-    def _resend(self, queue: str) -> None:
+    def _resend(self, queue: str) -> int:
         """Send again what left the queue's list unclaimed (P24)."""
+        if time.monotonic() < self._rest_until[queue]:
+            return 0
+        began = time.monotonic()
+        resent = self._resend_lost(queue)
+        # Where nobody can do what waits, each look goes over all of it: then it takes a tenth of the time at the most.
+        if (took := time.monotonic() - began) > _LONG_LOOK:
+            self._rest_until[queue] = time.monotonic() + 9 * took
+        return resent
+
+    def _resend_lost(self, queue: str) -> int:
+        resent = 0
         watermarks = self._watermarks[queue]
         (now,) = database.execute_sql("SELECT clock_timestamp()").fetchone()
         try:
             mark = self._watermark(queue, now)
         except redis.RedisError:
-            return  # a hint that cannot be sent would only make the pause before the next one longer
+            return 0  # a hint that cannot be sent would only make the pause before the next one longer
         if mark is not None:
             watermarks.note(mark)
         lost_before = watermarks.settled()
         while lost_before is not None:
             hints = journal.resend(queue, lost_before, self._settings.resend_grace)
+            resent += len(hints)
             if hints:
                 log.warning("%d hints of queue %s were lost, and are sent again.", len(hints), queue)
             if not (hints and self._sender.send(hints) and len(hints) == BATCH_SIZE):
                 break
+        return resent
+
+    def _sign_off(self) -> None:
+        if self._id is not None:
+            try:
+                open_connection()
+                keepers.sign_off_keeper(self._id)
+            except Exception as error:
+                log.warning("The keeper ends without a word in Postgres: %s", " ".join(str(error).split()))
 
     def _watermark(self, queue: str, now: datetime) -> datetime | None:
         """Whatever was dispatched before it has left the list. None where the list does not tell.

@@ -25,7 +25,7 @@ _SESSION: Final = " ".join(
         "-c statement_timeout=30s",
         "-c idle_in_transaction_session_timeout=30s",  # a frozen process must not hold row locks for ever
         # Postgres notices the loss of a worker's host within about ten seconds, and frees its lock (P20).
-        "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3",
+        "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3 -c tcp_user_timeout=12000",
     )
 )
 
@@ -142,6 +142,23 @@ class Worker(Table):
         table_name = "workers"
 
 
+class Keeper(Table):
+    """One keeper, in a worker or alone."""
+
+    id = BigAutoField()
+    host = TextField()
+    pid = IntegerField()
+    started_at = DateTimeTZField()
+    ticked_at = DateTimeTZField()
+    released = BigIntegerField()
+    rescued = BigIntegerField()
+    resent = BigIntegerField()
+    ended_at = DateTimeTZField(null=True)
+
+    class Meta:
+        table_name = "keepers"
+
+
 class JobLog(Table):
     """One line that a job logged."""
 
@@ -165,4 +182,4 @@ class SchemaMigration(Table):
         table_name = "schema_migrations"
 
 
-MODELS: Final[tuple[type[Any], ...]] = (Job, Transition, Worker, JobLog, SchemaMigration)
+MODELS: Final[tuple[type[Any], ...]] = (Job, Transition, Worker, Keeper, JobLog, SchemaMigration)

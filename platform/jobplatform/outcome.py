@@ -29,7 +29,7 @@ def result_text(value: Any) -> str | None:
         return None
     try:
         return msgspec.json.encode(value).decode()
-    except (TypeError, ValueError, UnicodeError, RecursionError, OverflowError) as error:
+    except Exception as error:  # an object of the actor's own may raise anything
         raise Unstorable(f"{type(error).__name__}: {error}") from None
 
 

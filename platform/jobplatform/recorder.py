@@ -96,10 +96,17 @@ class Recorder(Middleware):
         self, broker: Broker, message: MessageProxy, *, result: Any = None, exception: BaseException | None = None
     ) -> None:
         """Settle the attempt that this thread holds."""
-        if (attempt := held_attempt()) is not None:
-            hold(None)
+        if (attempt := held_attempt()) is None:
+            return
+        try:
             verdict = verdict_on(attempt, message, broker, self._settings, result=result, exception=exception)
             self._settle(attempt, verdict)
+        except BaseException:
+            # Out of memory, or struck by a time limit that comes too late: in no hand, it is given back (P6).
+            self.claims.ended(attempt)
+            raise
+        finally:
+            hold(None)
 
     def after_skip_message(self, broker: Broker, message: MessageProxy) -> None:  # noqa: ARG002
         """Settle an attempt that another middleware refused to run after it was claimed."""
@@ -112,12 +119,13 @@ class Recorder(Middleware):
             raise SkipMessage("Only a worker runs jobs.")
         actor: JobActor[..., Any] = broker.get_actor(message.actor_name)  # type: ignore[assignment]
         attempt, claimed = self.claims.claim(message, actor, self.lifeline)
+        hold(attempt)  # at once: whatever goes wrong from here on, an after-hook settles it
         try:
             kwargs = actor.signature.decode(claimed.payload)
         except InvalidPayload as error:
+            hold(None)
             self._settle(attempt, Verdict(Event.FAILED, error=failure("invalid_payload", str(error))))
             raise SkipMessage("The payload does not fit the actor.") from None
-        hold(attempt)
         _fill_in(message, kwargs, claimed)
 
     def _settle(self, attempt: Attempt, verdict: Verdict) -> None:

@@ -119,6 +119,19 @@ CREATE TABLE workers (
 
 CREATE INDEX workers_alive ON workers (last_seen_at) WHERE ended_at IS NULL;
 
+-- One row per keeper: whether it looks, and what it has done. What it did to a job is among the job's transitions.
+CREATE TABLE keepers (
+    id         bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    host       text        NOT NULL,
+    pid        integer     NOT NULL,
+    started_at timestamptz NOT NULL,
+    ticked_at  timestamptz NOT NULL,                   -- when it last looked
+    released   bigint      NOT NULL DEFAULT 0,         -- jobs so far
+    rescued    bigint      NOT NULL DEFAULT 0,
+    resent     bigint      NOT NULL DEFAULT 0,
+    ended_at   timestamptz
+);
+
 -- What a job wrote with current_job().log().
 CREATE TABLE job_logs (
     id      bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -132,6 +132,7 @@ def test_api_and_worker_give_up_before_they_are_killed(monkeypatch: pytest.Monke
     requests = runpy.run_path(str(ROOT / "gunicorn.conf.py"))["graceful_timeout"]
 
     assert jobs is not None
+    assert Settings().shutdown_grace < int(jobs[1]) * 1000
     assert int(jobs[1]) + lifeline._LAST_WRITES + 5 <= _seconds(SERVICES["worker"])
     assert requests + 5 <= _seconds(SERVICES["api"])
 

@@ -6,7 +6,7 @@ from typing import Any
 import dramatiq
 import msgspec
 import pytest
-from dramatiq.middleware import Middleware, Retries, SkipMessage
+from dramatiq.middleware import Middleware, Retries, SkipMessage, TimeLimitExceeded
 
 from jobplatform import current_job
 from jobplatform.errors import DatabaseUnavailable
@@ -142,6 +142,32 @@ def test_p11_retries_plans_inside_the_attempt_and_the_after_hook_alone_settles(w
         ("error", "Trouble", "attempt 2"),
     ]
     assert "flaky" in errors[0][0]["traceback"]
+
+
+@pytest.mark.parametrize("error", [MemoryError, TimeLimitExceeded])
+def test_p6_an_outcome_that_could_not_be_handed_over_is_no_jobs_end(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    """The thread was struck between the actor's end and the writer: the attempt is in no hand any more."""
+    monkeypatch.setattr("jobplatform.lifeline.BEAT", 0.02)
+
+    @workshop.actor("PROBE")
+    def probe() -> int:
+        return current_job().attempt
+
+    put = workshop.broker.recorder.writer.put
+
+    def put_no_first_outcome(item: Any) -> Any:
+        if isinstance(item, Settle) and item.attempt == 1 and item.event is not Event.INTERRUPTED:
+            raise error
+        return put(item)
+
+    monkeypatch.setattr(workshop.broker.recorder.writer, "put", put_no_first_outcome)
+
+    workshop.finish(job_id := probe.send().message_id)
+
+    assert workshop.history(job_id) == ["enqueued", "started", "interrupted", "started", "completed"]
+    assert (workshop.column(job_id, "result"), workshop.column(job_id, "retries")) == (2, 0)
 
 
 def test_p11_when_retries_gives_up_the_job_is_failed(workshop: Workshop) -> None:

@@ -91,6 +91,14 @@ def test_protocol_has_every_rule_that_the_code_names() -> None:
     assert named - set(explained) == set()
 
 
+def test_how_it_works_has_every_module_of_the_engine() -> None:
+    rooms = (DOCS / "how-it-works.md").read_text("utf-8").partition("## The rooms")[2].partition("\n## ")[0]
+    explained = {name for module, *_ in _table(rooms, "module") for name in re.findall(r"\w+", module)}
+    modules = {path.parent.name if path.stem == "__init__" else path.stem for path in _engine()}
+
+    assert sorted(modules - explained - {"jobplatform"}) == []
+
+
 def test_problems_explains_each_type_of_problem() -> None:
     explained = set(re.findall(r"^## ([a-z-]+)$", (DOCS / "problems.md").read_text("utf-8"), re.MULTILINE))
 
@@ -183,6 +191,13 @@ def test_the_readme_and_the_changelog_name_the_version() -> None:
 
     assert f"version {version}" in README
     assert f"## [{version}]" in (ROOT / "CHANGELOG.md").read_text("utf-8")
+
+
+def _engine() -> Iterator[Path]:
+    """The engine's modules, and of its packages the first file."""
+    engine = ROOT / "platform" / "jobplatform"
+    yield from engine.glob("*.py")
+    yield from engine.glob("*/__init__.py")
 
 
 def _rows(text: str) -> Iterator[list[str]]:

@@ -1,6 +1,7 @@
 """Outcomes as JSON texts that always fit the database."""
 
 import json
+from datetime import datetime, timedelta, tzinfo
 
 import pytest
 from hypothesis import given
@@ -59,7 +60,18 @@ def test_every_json_value_is_kept_as_it_is(value: object) -> None:
     assert (None if text is None else json.loads(text)) == value
 
 
-@pytest.mark.parametrize("value", [object(), "\ud800", [lambda: None], {(1, 2): 3}, 10**5000], ids=range(5))
+class Odd(tzinfo):
+    """What an actor's own object may do when it is read."""
+
+    def utcoffset(self, _: datetime | None) -> timedelta | None:
+        raise MemoryError("no room")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [object(), "\ud800", [lambda: None], {(1, 2): 3}, 10**5000, datetime(2030, 1, 1, tzinfo=Odd())],
+    ids=range(6),
+)
 def test_what_json_cannot_hold_is_refused_with_the_reason(value: object) -> None:
     with pytest.raises(Unstorable, match=r"\w+Error: "):
         result_text(value)

@@ -25,6 +25,8 @@ _WORKER: Final = (
     *("dramatiq", "jobplatform.worker", "--processes", "2", "--threads", "32"),
     *("--worker-shutdown-timeout", "10000"),
 )
+#: Milliseconds. A laptop's Ctrl-C is not to wait half a minute for a job that will run again.
+_SHUTDOWN_GRACE: Final = 7_000
 #: gunicorn gives its requests ten seconds, as the worker its jobs, whose outcomes are then written.
 _API_GRACE_SECONDS: Final = 13.0
 _WORKER_GRACE_SECONDS: Final = 20.0
@@ -79,7 +81,9 @@ class _Stack:
         migrate(environment["DATABASE_URL"])
         api = self._program("api", ("gunicorn", *_gunicorn_config()), environment, _API_GRACE_SECONDS)
         self._supervisor.start(api)
-        self._supervisor.start(self._program("worker", _WORKER, environment, _WORKER_GRACE_SECONDS))
+        grace = str(min(self._settings.shutdown_grace, _SHUTDOWN_GRACE))
+        worker = {**environment, "SHUTDOWN_GRACE": grace}
+        self._supervisor.start(self._program("worker", _WORKER, worker, _WORKER_GRACE_SECONDS))
         api.wait_until(self._ready, _READY_SECONDS)
         if self._supervisor.stopping:
             raise Interrupted
