@@ -9,15 +9,12 @@ from typing import Any
 
 import dramatiq
 import pytest
-import redis
 from dramatiq.middleware import Shutdown
 
 from jobplatform import current_job, journal
-from jobplatform.hints import acks_key, message_of
 from jobplatform.job_actor import JobActor
-from jobplatform.journal import Hint, workers
-from jobplatform.keeper import Keeper
-from tests.services.journal import live_worker, queued_job, read
+from jobplatform.journal import workers
+from tests.services.journal import read
 from tests.services.patience import eventually
 from tests.services.workshop import Workshop
 
@@ -391,50 +388,3 @@ def test_p15_a_job_that_was_asked_to_stop_does_not_run_elsewhere(elsewhere: Call
         here.until(job_id, "cancelled")
 
     assert here.history(job_id) == ["enqueued", "started", "cancel_requested", "cancelled"]
-
-
-# What the dead had taken from Redis.
-
-
-def test_the_deliveries_of_a_dead_worker_return_to_redis_at_once(workshop: Workshop) -> None:
-    """With the keeper's second look: no hint is missed and sent again first, which takes an hour here."""
-    live_worker(9, broker="gone", types=["PROBE"], queues=["high", "default"])
-    read(workshop.settings.database_url, "UPDATE workers SET last_seen_at = now() - interval '4 s' WHERE id = 9")
-    client: Any = workshop.broker.client
-    jobs = {}
-    for queue in ("high", "default"):
-        delivery, body = message_of(Hint(queued_job(queue=queue), "PROBE", queue, 1))
-        client.hset(f"dramatiq:{queue}.msgs", delivery, body)
-        client.sadd(acks_key("gone", queue), delivery, "acknowledged-meanwhile")
-        jobs[queue] = delivery
-    keeper = Keeper(replace(workshop.settings, resend_grace=3_600_000))
-
-    keeper.tick()
-    assert client.exists(acks_key("gone", "high"), acks_key("gone", "default")) == 2
-    keeper.tick()
-
-    assert {queue: client.lrange(f"dramatiq:{queue}", 0, -1) for queue in jobs} == {
-        queue: [delivery.encode()] for queue, delivery in jobs.items()
-    }
-    assert client.exists(acks_key("gone", "high"), acks_key("gone", "default")) == 0
-
-
-def test_a_death_is_declared_and_its_jobs_are_rescued_though_redis_is_away(
-    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def away(*_: Any, **__: Any) -> None:
-        raise redis.ConnectionError("away")
-
-    live_worker(9, broker="gone")
-    job_id = queued_job()
-    journal.commit([journal.Claim(job_id, "PROBE", job_id, 9, 2)])
-    read(workshop.settings.database_url, "UPDATE workers SET last_seen_at = now() - interval '4 s' WHERE id = 9")
-    keeper = Keeper(workshop.settings)
-    monkeypatch.setattr(keeper._client, "execute_command", away)
-    monkeypatch.setattr(keeper._sender, "_return", away)
-
-    keeper.tick()
-    keeper.tick()
-
-    assert workshop.history(job_id)[:3] == ["enqueued", "started", "rescued"]
-    assert "stays behind" in caplog.text

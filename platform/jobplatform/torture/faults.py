@@ -137,7 +137,6 @@ def redis_restart(injury: Injury) -> None:
 
 
 def redis_crash(injury: Injury) -> None:
-    injury.oracle.count("(redis killed)")
     _signal(injury.stack.valkey.pid, SIGKILL)
 
 

@@ -185,6 +185,7 @@ def _report(order: Order, stack: Stack, oracle: Oracle, watch: Watch, seconds: f
     )
     rescues = examiner.rescues()
     calm = [rescue for rescue in rescues if rescue.calm]
+    slow = [rescue for rescue in calm if rescue.again > _SLOW and not rescue.suspect]
     report.section(
         "From a kill to the next start of each job that ran there",
         f"taken back:   {quantiles([rescue.taken for rescue in calm])}",
@@ -192,7 +193,7 @@ def _report(order: Order, stack: Stack, oracle: Oracle, watch: Watch, seconds: f
         f"suspects:     {quantiles([rescue.again for rescue in calm if rescue.suspect])}"
         " (one death before the limit: none beside another)",
         f"in an outage: {quantiles([rescue.again for rescue in rescues if not rescue.calm])}",
-        *(f"slow: {rescue.again:.1f} s: {rescue.story}" for rescue in rescues[:_SLOWEST] if rescue.again > _SLOW),
+        *(f"slow: {rescue.again:.1f} s: {rescue.story}" for rescue in slow[:_SLOWEST]),
     )
     report.section(
         f"Effects that happened once more: {sum(examiner.duplicates().values())}", *counted(examiner.duplicates())
