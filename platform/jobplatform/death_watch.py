@@ -25,6 +25,7 @@ class DeathWatch:
         self._frozen = frozen
         self._clock = clock
         self._free: set[int] = set()
+        self._frozen_since: dict[int, float] = {}
         self._trusted_from = clock()
 
     @property
@@ -34,20 +35,27 @@ class DeathWatch:
 
     def connection_was_lost(self) -> None:
         """What was seen before no longer counts, and whoever was cut off too gets time to return."""
-        self._free.clear()
+        self._forget()
         self._trusted_from = self._clock() + GRACE
 
     def look(self) -> list[str]:
         """Declare dead those workers that are, and give the names of their brokers."""
         if self._clock() < self._trusted_from or workers.seconds_since_postgres_started() < GRACE:
-            self._free.clear()
+            self._forget()
             return []
         looks = workers.look(self._silence, self._frozen)
         free = {look.worker for look in looks if look.lock_is_free}
         suspects = {look.worker for look in looks if look.silent and look.worker in free & self._free}
-        frozen = {look.worker for look in looks if look.frozen}
+        # Where the whole machine slept, its clock did not: the worker gets time to beat once it is awake.
+        now = self._clock()
+        self._frozen_since = {look.worker: self._frozen_since.get(look.worker, now) for look in looks if look.frozen}
+        frozen = {worker for worker, since in self._frozen_since.items() if now - since >= self._silence / 1000}
         self._free = free
         dead = workers.declare_dead(suspects | frozen, self._silence)
         for worker in dead:
             log.warning("Worker %d %s.", worker, "is frozen" if worker in frozen - suspects else "is dead")
         return list(dead.values())
+
+    def _forget(self) -> None:
+        self._free.clear()
+        self._frozen_since.clear()

@@ -28,7 +28,7 @@ _PAUSE_OF_A_HUNG_SERVER: Final = 5.0
 _RETURN: Final = """
 local list, bodies, acks = KEYS[1], KEYS[2], KEYS[3]
 for _, id in ipairs(redis.call('smembers', acks)) do
-    if redis.call('hexists', bodies, id) == 1 then redis.call('rpush', list, id) end
+    if redis.call('hexists', bodies, id) == 1 then redis.call('lpush', list, id) end
 end
 redis.call('del', acks)
 """
@@ -103,10 +103,12 @@ class HintSender:
         return True
 
     def return_deliveries(self, broker: str) -> None:
-        """Put back into their queues what a dead process had taken out, for others to take at once.
+        """Put back what a dead process had taken out of its queues, to where it was: for others to take at once.
 
         Where Redis does not answer, the keeper sends hints for them again, as for any that were lost.
         """
+        if time.monotonic() < self._resume_at:
+            return
         try:
             for queue in ("high", "default"):
                 self._return(keys=[queue_key(queue), bodies_key(queue), acks_key(broker, queue)])

@@ -71,6 +71,8 @@ class Keeper:
         self._swept_at = time.monotonic()
         self._rest_until = dict.fromkeys(QUEUES, 0.0)
         self._id: int | None = None
+        self._done = keepers.Done()
+        self._told_at = float("-inf")
 
     def start(self) -> None:
         """Keep, in a thread."""
@@ -120,15 +122,20 @@ class Keeper:
         if self._id is None:
             self._id = keepers.register_keeper()
         released = self._release()
-        for broker in self._deaths.look():
-            self._sender.return_deliveries(broker)
+        dead = self._deaths.look()
         rescued = self._rescue()
-        resent = sum(self._resend(queue) for queue in QUEUES)
+        for broker in dead:
+            self._sender.return_deliveries(broker)
+        resent = [self._resend(queue) for queue in QUEUES]
         if time.monotonic() - self._swept_at > _SWEEP_EVERY:
             self._swept_at = time.monotonic()
             self._sweep()
-        keepers.tick_of(self._id, keepers.Done(released, rescued, resent))
         tick = self._settings.keeper_tick / 1000
+        self._done += keepers.Done(released, rescued, sum(resent))
+        if time.monotonic() - self._told_at >= tick:
+            self._tell()
+        if BATCH_SIZE in (released, rescued, *resent):
+            return _SHORTEST_PAUSE  # there is more, and meanwhile another worker may have died
         if self._deaths.suspects_someone:
             tick = min(tick, _PAUSE_OF_SUSPICION)
         due = journal.next_due()
@@ -136,31 +143,23 @@ class Keeper:
         return tick if due is None else min(tick, max(_SHORTEST_PAUSE, due))
 
     def _release(self) -> int:
-        """Queue what is due."""
-        released = 0
-        while True:
-            hints = journal.release()
-            if hints:
-                self._sender.send(hints)
-            released += len(hints)
-            if len(hints) < BATCH_SIZE:
-                return released
+        """Queue what is due, a batch at the most."""
+        hints = journal.release()
+        if hints:
+            self._sender.send(hints)
+        return len(hints)
 
     def _rescue(self) -> int:
-        """Take back what runs under workers that are no more (P17)."""
-        taken = 0
-        while True:
-            rescued, hints = journal.rescue(self._settings.crash_limit)
-            taken += len(rescued)
-            for job in rescued:
-                log.warning("Job %s was taken back from worker %d: %s.", job.job_id, job.worker, job.event)
-            if hints:
-                self._sender.send(hints)
-            if len(rescued) < BATCH_SIZE:
-                return taken
+        """Take back what runs under workers that are no more, a batch at the most (P17)."""
+        rescued, hints = journal.rescue(self._settings.crash_limit)
+        for job in rescued:
+            log.warning("Job %s was taken back from worker %d: %s.", job.job_id, job.worker, job.event)
+        if hints:
+            self._sender.send(hints)
+        return len(rescued)
 
     def _resend(self, queue: str) -> int:
-        """Send again what left the queue's list unclaimed (P24)."""
+        """Send again what left the queue's list unclaimed, a batch at the most (P24)."""
         if time.monotonic() < self._rest_until[queue]:
             return 0
         began = time.monotonic()
@@ -171,7 +170,6 @@ class Keeper:
         return resent
 
     def _resend_lost(self, queue: str) -> int:
-        resent = 0
         watermarks = self._watermarks[queue]
         (now,) = database.execute_sql("SELECT clock_timestamp()").fetchone()
         try:
@@ -181,14 +179,13 @@ class Keeper:
         if mark is not None:
             watermarks.note(mark)
         lost_before = watermarks.settled()
-        while lost_before is not None:
-            hints = journal.resend(queue, lost_before, self._settings.resend_grace)
-            resent += len(hints)
-            if hints:
-                log.warning("%d hints of queue %s were lost, and are sent again.", len(hints), queue)
-            if not (hints and self._sender.send(hints) and len(hints) == BATCH_SIZE):
-                break
-        return resent
+        if lost_before is None:
+            return 0
+        hints = journal.resend(queue, lost_before, self._settings.resend_grace)
+        if hints:
+            log.warning("%d hints of queue %s were lost, and are sent again.", len(hints), queue)
+            self._sender.send(hints)
+        return len(hints)
 
     def _sweep(self) -> None:
         try:
@@ -196,10 +193,16 @@ class Keeper:
         except OSError as error:  # no reason to leave the jobs alone
             log.warning("The output folder cannot be swept: %s", error)
 
+    def _tell(self) -> None:
+        if self._id is not None:
+            keepers.tick_of(self._id, self._done)
+            self._told_at, self._done = time.monotonic(), keepers.Done()
+
     def _sign_off(self) -> None:
         if self._id is not None:
             try:
                 open_connection()
+                self._tell()
                 keepers.sign_off_keeper(self._id)
             except Exception as error:
                 log.warning("The keeper ends without a word in Postgres: %s", " ".join(str(error).split()))

@@ -129,8 +129,10 @@ def test_p18_who_is_without_a_beat_for_too_long_is_frozen_though_it_has_its_lock
         watched.silent(59)
         assert watched.watch.look() == []
         watched.silent(61)
+        assert watched.watch.look() == [], "the machine may have slept, and the worker has not had time to beat"
+        watched.clock.now += SILENCE / 1000
 
-        assert watched.watch.look() == ["none"], "one look is enough: nothing else could have been seen"
+        assert watched.watch.look() == ["none"]
 
     assert watched.dead() == [WORKER]
 
@@ -155,7 +157,7 @@ def test_p18_looks_do_not_count_soon_after_postgres_start(
     monkeypatch.setattr(workers, "seconds_since_postgres_started", lambda: GRACE)
     looks = [watched.watch.look() for _ in range(2)]
 
-    assert looks == ([[], ["none"]] if silence == 4 else [["none"], []])
+    assert looks == [[], ["none"]]
 
 
 def test_p18_a_restart_of_postgres_takes_back_the_look_before_it(
@@ -189,7 +191,7 @@ def test_p18_looks_do_not_count_soon_after_the_keeper_was_cut_off(watched: Watch
 
     watched.clock.now += 0.06
     looks = [watched.watch.look() for _ in range(2)]
-    assert looks == ([[], ["none"]] if silence == 4 else [["none"], []])
+    assert looks == [[], ["none"]]
 
 
 def test_p18_the_cut_takes_back_the_look_before_it(watched: Watched) -> None:

@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from itertools import islice
 from typing import Any, Final
+from uuid import UUID
 
 from jobplatform.errors import JobIdTaken
 from jobplatform.journal import cancel, claim, notes, settle
@@ -132,7 +133,7 @@ def _ids(item: Item) -> Sequence[str]:
 
 
 def _lock(items: Sequence[Item]) -> str:
-    ids = {item.locks for item in items if item.locks is not None}
+    ids = {str(UUID(item.locks)) for item in items if item.locks is not None}  # they become part of the SQL
     return _LOCK % ",".join(sorted(ids)) if ids else ""
 
 

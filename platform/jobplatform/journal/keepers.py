@@ -2,19 +2,23 @@
 
 import os
 import socket
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from peewee import fn
 
 from jobplatform.models import Keeper, database
 
 
-class Done(NamedTuple):
-    """What a keeper did at one tick: how many jobs."""
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a keeper did: with how many jobs."""
 
-    released: int
-    rescued: int
-    resent: int
+    released: int = 0
+    rescued: int = 0
+    resent: int = 0
+
+    def __add__(self, more: "Done") -> "Done":
+        return Done(self.released + more.released, self.rescued + more.rescued, self.resent + more.resent)
 
 
 def register_keeper() -> int:

@@ -9,12 +9,10 @@ from typing import Any, Final, NamedTuple
 from peewee import CTE, JOIN, SQL, Case, Select, fn
 
 from jobplatform.journal.hint import Hint, stamp_of
+from jobplatform.journal.release import BATCH_SIZE
 from jobplatform.journal.tell import tell
 from jobplatform.models import Job, JobLog, Worker, database
 from jobplatform.states import Event, Status
-
-#: As for a release.
-BATCH_SIZE: Final = 500
 
 #: So many of its last log lines go into the record of a death.
 _LAST_LINES: Final = 10

@@ -6,12 +6,10 @@ from typing import Final
 from peewee import SQL, Select, Value, fn
 
 from jobplatform.journal.hint import Hint, stamp_of
+from jobplatform.journal.release import BATCH_SIZE
 from jobplatform.journal.tell import tell
 from jobplatform.models import Job, Worker, database
 from jobplatform.states import Event, Status
-
-#: As for a release.
-BATCH_SIZE: Final = 500
 
 #: The pause between two hints for the same job doubles up to this many milliseconds.
 LONGEST_PAUSE: Final = 300_000
