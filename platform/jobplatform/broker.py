@@ -23,7 +23,7 @@ from dramatiq.middleware import (
 
 from jobplatform.attempt import held_attempt
 from jobplatform.consumer import Holding, JobConsumer
-from jobplatform.errors import DatabaseUnavailable, UnknownType
+from jobplatform.errors import DatabaseUnavailable, SettingsError, UnknownType
 from jobplatform.high_first import HighFirst
 from jobplatform.hints import NAMESPACE
 from jobplatform.job_actor import JobActor, make_actor, refuse
@@ -107,7 +107,10 @@ class JobBroker(RedisBroker):
 
         Raises:
             DatabaseUnavailable: it is not known whether the job was accepted.
+            SettingsError: this process has no database.
         """
+        if not self.recorder.has_database:
+            raise SettingsError("A job cannot be sent: DATABASE_URL is not set.")
         attempt = held_attempt()
         if attempt is not None and message.message_id == attempt.job_id:
             attempt.retry_delay = delay or 0

@@ -55,6 +55,11 @@ class Recorder(Middleware):
             connect_to(settings.database_url)
 
     @property
+    def has_database(self) -> bool:
+        """Whether this process knows where the jobs are on record."""
+        return bool(self._settings.database_url)
+
+    @property
     def actor_options(self) -> set[str]:
         """What an actor may say to the platform, beside Dramatiq's own options."""
         return {"on_crash"}

@@ -216,7 +216,7 @@ def test_a_job_fails_with_exactly_its_third_death(journal_url: str) -> None:
     assert error == {
         "kind": "crashed",
         "type": None,
-        "message": "Its worker died while it ran, the 3. time.",
+        "message": "Its worker died while it ran (3 deaths so far).",
         "traceback": None,
     }
     assert detail(journal_url, job_id)["error"] == error
@@ -272,7 +272,7 @@ def test_p21_the_stopping_mark_tells_interrupted_from_rescued(
     assert counters(journal_url, claim.job_id) == after
     if event is Event.FAILED:
         reason = (
-            "stopped before it was done, and it must not run twice" if stopping else "died while it ran, the 1. time"
+            "stopped before it was done, and it must not run twice" if stopping else "died while it ran (1 deaths so far)"
         )
         assert column(journal_url, claim.job_id, "error")["message"] == f"Its worker {reason}."
 

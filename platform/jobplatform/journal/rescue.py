@@ -152,7 +152,7 @@ def _message(decided: CTE) -> Case:
     return Case(
         None,
         [(decided.c.stopping, "Its worker stopped before it was done, and it must not run twice.")],
-        fn.format("Its worker died while it ran, the %s. time.", decided.c.crashes),
+        fn.format("Its worker died while it ran (%s deaths so far).", decided.c.crashes),
     )
 
 
