@@ -272,7 +272,9 @@ def test_p21_the_stopping_mark_tells_interrupted_from_rescued(
     assert counters(journal_url, claim.job_id) == after
     if event is Event.FAILED:
         reason = (
-            "stopped before it was done, and it must not run twice" if stopping else "died while it ran (1 deaths so far)"
+            "stopped before it was done, and it must not run twice"
+            if stopping
+            else "died while it ran (1 deaths so far)"
         )
         assert column(journal_url, claim.job_id, "error")["message"] == f"Its worker {reason}."
 
