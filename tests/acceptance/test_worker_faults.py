@@ -145,7 +145,7 @@ def test_p24_what_a_killed_worker_had_fetched_and_not_begun_runs_elsewhere(fleet
     fetched = fleet.submit_many(2, "ECHO")
     with redis.Redis.from_url(fleet.redis_url) as client:
         eventually(lambda: client.llen("dramatiq:default") <= 1, what="its prefetch")
-    ((pid,),) = fleet.read("SELECT pid FROM workers")
+    ((pid,),) = fleet.read("SELECT w.pid FROM workers w JOIN jobs j ON j.worker = w.id")
     os.kill(pid, SIGKILL)
     assert worker.wait(20) == 1
 

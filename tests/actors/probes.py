@@ -127,7 +127,9 @@ def writing(failures: int = 0) -> dict[str, Any]:
 
 @actor("KILL_WRITER")
 def kill_writer() -> None:
-    """End the process' writer thread, as only a fault of the platform's own could."""
+    """End the process' writer thread, as only a fault of the platform's own could. On the first attempt."""
+    if current_job().attempt > 1:
+        return
     from jobplatform.broker import broker
 
     thread = broker.recorder.writer._thread
@@ -139,6 +141,8 @@ def kill_writer() -> None:
 @actor("KILL_THREAD")
 def kill_thread() -> None:
     """End a worker thread while it is idle, as TimeLimit can when it strikes outside an actor (dramatiq#445)."""
+    if current_job().attempt > 1:
+        return
     current = threading.current_thread()
     others = [t for t in threading.enumerate() if type(t).__name__ == "WorkerThread" and t is not current]
     _raise_in(others[0])
