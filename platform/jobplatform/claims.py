@@ -88,8 +88,9 @@ class Claims:
         with self._lock:
             hints, self._aside = self._aside, []
         hints += [_hint(message) for message in messages]
-        if hints:
-            self._sender.send(hints)
+        if hints and not self._sender.send(hints):
+            with self._lock:
+                self._aside += hints  # Redis takes none now: the next beat tries again
 
     def _ask(self, claim: Claim, queue: str, lifeline: Lifeline) -> Claimed | Refused:
         future: Future[Claimed | Refused] = self._writer.put(claim)
