@@ -194,8 +194,8 @@ class Recorder(Middleware):
     def after_worker_boot(self, broker: Broker, worker: Any) -> None:  # noqa: ARG002
         """Begin to beat, and to keep: a keeper comes with every worker."""
         if self.lifeline is not None and self.keeper is not None:
-            self.lifeline.start()
             self.keeper.start()
+            self.lifeline.start()  # last: it watches the other threads, and takes one that is just starting for dead
 
     def before_worker_shutdown(self, broker: Broker, worker: Any) -> None:  # noqa: ARG002
         """Take and claim nothing more: what waits here for a free thread is given to other workers at once."""
