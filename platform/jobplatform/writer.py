@@ -84,8 +84,9 @@ class Writer:
     def _start(self) -> None:
         with self._starting:
             if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="writer", daemon=True)
+                thread.start()
+                self._thread = thread  # once it runs: before, it would look as if it had died
 
     def _run(self) -> None:
         batch: list[_Asked] = []
