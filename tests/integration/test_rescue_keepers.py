@@ -3,8 +3,8 @@
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 from peewee import PeeweeException
@@ -32,6 +32,7 @@ from tests.services.patience import eventually
 
 _GATE = 42
 _LIMIT = 3
+_CUTS = [1, 2, 40, 100, 101, 102, 250, 400, 700, 1_000]
 
 
 def crew(url: str, number: int, act: Callable[[], None]) -> None:
@@ -180,53 +181,54 @@ def test_p2_a_job_that_went_to_a_live_worker_while_a_keeper_looked_is_left_to_it
         assert history(database_url, claim.job_id) == ["enqueued", "started", "interrupted", "started"]
 
 
+@contextmanager
+def cut_at_writes(url: str, numbers: list[int]) -> Iterator[None]:
+    """Cuts the connection that does the nth write to jobs or transitions, in the middle of its statement."""
+    read(url, "CREATE SEQUENCE writes")
+    read(
+        url,
+        f"""CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                IF nextval('writes') = ANY('{{{",".join(map(str, numbers))}}}') THEN
+                    PERFORM pg_terminate_backend(pg_backend_pid()), pg_sleep(60);
+                END IF;
+                RETURN NEW;
+            END $$""",
+    )
+    read(url, "CREATE TRIGGER cut BEFORE UPDATE ON jobs FOR EACH ROW EXECUTE FUNCTION cut()")
+    read(url, "CREATE TRIGGER cut AFTER INSERT ON transitions FOR EACH ROW EXECUTE FUNCTION cut()")
+    try:
+        yield
+    finally:
+        read(url, "DROP FUNCTION cut CASCADE")
+        read(url, "DROP SEQUENCE writes")
+
+
 @pytest.mark.usefixtures("_postgres_is_old")
 def test_a_keeper_whose_connection_is_cut_in_the_middle_of_a_tick_leaves_nothing_half_done(
     journal_url: str, redis_url: str
 ) -> None:
-    """Cut again and again, at any moment; what it had not committed, the next tick does. Nothing is done twice."""
+    """Cut at the first rows of a statement, within it, and with it done but not committed. Nothing is done twice."""
     die_at_work(journal_url, dead=10, jobs=100)
     open_jobs(*[new_job(delay_ms=1) for _ in range(400)])
-    settings = Settings(database_url=journal_url, redis_url=redis_url, keeper_tick=10, output_dir="unused")
-    cuts = 0
-    over = threading.Event()
+    keeper = Keeper(Settings(database_url=journal_url, redis_url=redis_url, keeper_tick=10, output_dir="unused"))
+    keeper.tick()  # it signs on; of what is due, one batch is done
 
-    def cut() -> None:
+    def is_done() -> bool:
         nonlocal cuts
-        chance = random.Random(7)  # noqa: S311
-        while not over.wait(chance.uniform(0.001, 0.03)):
-            found = read(
-                journal_url,
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
-                " AND application_name = 'jobplatform' AND state = 'active' AND query ILIKE %s",
-                [chance.choice(["%decided%", "%released%", "%died%", "%"])],
-            )
-            cuts += len(found)
-
-    database.close()  # this thread's own connection is not to be cut
-    cutter = threading.Thread(target=cut)
-    cutter.start()
-    try:
-        keeper = Keeper(settings)
-        for _ in range(400):
-            with suppress(PeeweeException):
-                database.connect(reuse_if_open=True)
-                keeper.tick()
-                if cuts >= 8:
-                    break
-            if not database.is_connection_usable():
-                database.close()
-    finally:
-        over.set()
-        cutter.join()
-    keeper = Keeper(settings)
-    database.close()
-    with connected(journal_url):
-        for _ in range(3):
+        try:
+            database.connect(reuse_if_open=True)
             keeper.tick()
+        except PeeweeException:
+            cuts += 1
+            database.close()
+        return not read(journal_url, "SELECT 1 FROM jobs WHERE status IN ('running', 'scheduled')")
 
-    assert cuts >= 5, "or this has shown nothing"
-    assert read(journal_url, "SELECT count(*) FROM jobs WHERE status IN ('running', 'scheduled')") == [(0,)]
+    cuts = 0
+    with cut_at_writes(journal_url, _CUTS):
+        eventually(is_done)
+
+    assert cuts == len(_CUTS)
     ended = "SELECT count(*), count(DISTINCT job_id) FROM transitions WHERE from_status = 'running'"
     assert read(journal_url, f"{ended} AND to_status <> 'running'") == [(1_000, 1_000)]
     assert read(journal_url, "SELECT count(*) FROM transitions WHERE event = 'released'") == [(400,)]
