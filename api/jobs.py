@@ -1,7 +1,6 @@
 """``POST /jobs``: submitting a job."""
 
 import time
-from typing import Final
 
 import falcon.asgi
 import msgspec
@@ -16,9 +15,6 @@ from api.views import JobView, accepted_json, rfc3339, rfc3339_or_none
 from jobplatform.broker import JobBroker
 from jobplatform.errors import DatabaseUnavailable, RefusedByDatabase, SchemaMissing
 from jobplatform.settings import Settings
-
-#: Who submits, until keys have names.
-ANONYMOUS: Final = "anonymous"
 
 
 class Jobs:
@@ -35,7 +31,12 @@ class Jobs:
         """Submit a job: 201 when its row is committed, and not before."""
         job = self._submissions.read(await req.json_body(self._max_body_bytes))
         message = job.actor.message_from_json(
-            job.payload, priority=job.priority, run_at=job.run_at, who=ANONYMOUS, options=job.options
+            job.payload,
+            priority=job.priority,
+            run_at=job.run_at,
+            who=req.who,
+            request_id=req.request_id,
+            options=job.options,
         )
         deadline = time.monotonic() + self._timeout
         try:
@@ -64,6 +65,9 @@ class Jobs:
                     started_at=None,
                     finished_at=None,
                     run_at=rfc3339_or_none(opened.run_at),
+                    tags=[],
+                    unique_key=None,
+                    cancel_requested=False,
                 )
             ),
             NO_STORE,

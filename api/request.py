@@ -10,11 +10,27 @@ _UNIDENTIFIED: Final = {"Accept-Encoding": "identity"}
 _JSON_ONLY: Final = {"Accept-Post": "application/json"}
 
 
+#: Who asks where no keys are.
+ANONYMOUS: Final = "anonymous"
+
+
 class Request(falcon.asgi.Request):
     """Falcon's request, with a way of our own to read a JSON body.
 
     Falcon's stream takes a disconnect, and the server's giving up on a stalled body, for the end of the body.
     """
+
+    @property
+    def who(self) -> str:
+        """The name of the key that was shown, which the transitions name."""
+        who: str = self.scope.get("jobplatform.who", ANONYMOUS)
+        return who
+
+    @property
+    def request_id(self) -> str | None:
+        """Under what id this request is on record."""
+        request_id: str | None = self.scope.get("jobplatform.request_id")
+        return request_id
 
     async def json_body(self, limit: int) -> bytes:
         """The whole body, of at most `limit` bytes, that the headers say is JSON.

@@ -25,9 +25,12 @@ class JobView(msgspec.Struct, rename="camel"):
     started_at: str | None
     finished_at: str | None
     run_at: str | None
+    tags: list[str]
+    unique_key: str | None
+    cancel_requested: bool
 
 
-class EventView(msgspec.Struct, rename={"from_status": "from", "to_status": "to"}):
+class EventView(msgspec.Struct, rename={"from_status": "from", "to_status": "to", "request_id": "requestId"}):
     """One transition of a job."""
 
     id: int
@@ -39,6 +42,7 @@ class EventView(msgspec.Struct, rename={"from_status": "from", "to_status": "to"
     worker: str | None
     who: str | None
     detail: msgspec.Raw | None
+    request_id: str | None
 
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -62,6 +66,9 @@ def job_json(row: JobRow) -> bytes:
             rfc3339_or_none(row.started_at),
             rfc3339_or_none(row.finished_at),
             rfc3339_or_none(row.run_at),
+            row.tags,
+            row.unique_key,
+            row.cancel_requested,
         )
     )
 
@@ -97,6 +104,7 @@ def _event(row: EventRow) -> EventView:
         row.worker,
         row.who,
         _raw(row.detail),
+        row.request_id,
     )
 
 

@@ -29,6 +29,8 @@ CREATE TABLE jobs (
     updated_at       timestamptz NOT NULL,
     started_at       timestamptz,                      -- of the latest attempt
     finished_at      timestamptz,
+    tags             text[]      NOT NULL DEFAULT '{}',
+    unique_key       text,                             -- once among the unfinished jobs of its type
 
     CONSTRAINT jobs_status_known CHECK
         (status IN ('scheduled', 'queued', 'running', 'retrying', 'completed', 'failed', 'cancelled')),
@@ -55,6 +57,13 @@ CREATE INDEX jobs_due ON jobs (run_at) WHERE status IN ('scheduled', 'retrying')
 CREATE INDEX jobs_waiting ON jobs (queue, dispatched_at) WHERE status = 'queued';
 -- What a worker holds.
 CREATE INDEX jobs_held ON jobs (worker) WHERE status = 'running';
+-- Among the unfinished jobs of a type a unique key comes once.
+CREATE UNIQUE INDEX jobs_unique ON jobs (type, unique_key)
+    WHERE unique_key IS NOT NULL AND status IN ('scheduled', 'queued', 'running', 'retrying');
+-- What lists walk along: all jobs, those of a status, those of a type.
+CREATE INDEX jobs_by_time ON jobs (created_at, id);
+CREATE INDEX jobs_by_status ON jobs (status, created_at, id);
+CREATE INDEX jobs_by_type ON jobs (type, created_at, id);
 
 -- One row per event in a job's life. Only ever added to.
 CREATE TABLE transitions (
@@ -70,6 +79,7 @@ CREATE TABLE transitions (
     token       uuid,                                  -- the claim that began or ended an attempt
     detail      json,
     xid         xid8        NOT NULL DEFAULT pg_current_xact_id(),
+    request_id  text,                                  -- the HTTP request in which it was asked for
 
     CONSTRAINT transitions_legal CHECK (
         CASE event
@@ -98,6 +108,8 @@ CREATE INDEX transitions_of_job ON transitions (job_id, id);
 CREATE UNIQUE INDEX transitions_start ON transitions (job_id, attempt) WHERE event = 'started';
 CREATE UNIQUE INDEX transitions_end ON transitions (job_id, attempt)
     WHERE from_status = 'running' AND to_status <> 'running';
+-- The order in which transitions become visible, which is not that of their ids: what streams walk along.
+CREATE INDEX transitions_in_order ON transitions (xid, id);
 
 -- One row per worker process, kept when it has ended: the history names it. Ids are never used twice.
 CREATE TABLE workers (
@@ -144,12 +156,77 @@ CREATE TABLE job_logs (
 
 CREATE INDEX job_logs_of_job ON job_logs (job_id, id);
 
+-- What lists of a tag's jobs walk along.
+CREATE TABLE job_tags (
+    tag        text        NOT NULL,
+    created_at timestamptz NOT NULL,                   -- of the job
+    job_id     uuid        NOT NULL,
+
+    PRIMARY KEY (tag, created_at, job_id)
+);
+
+-- Payloads that were replaced when their job was submitted again. The newest version is the job's own.
+CREATE TABLE payload_versions (
+    job_id      uuid        NOT NULL,
+    version     integer     NOT NULL,                  -- from 1
+    payload     json        NOT NULL,
+    replaced_at timestamptz NOT NULL,
+    who         text,
+
+    PRIMARY KEY (job_id, version)
+);
+
+-- Which submissions were accepted under which key: a repeated one gets the same jobs.
+CREATE TABLE idempotency_keys (
+    who         text        NOT NULL,
+    key         text        NOT NULL,
+    fingerprint text        NOT NULL,                  -- of the request
+    job_ids     uuid[]      NOT NULL,
+    expires_at  timestamptz NOT NULL,
+
+    PRIMARY KEY (who, key)
+);
+
+CREATE INDEX idempotency_keys_expired ON idempotency_keys (expires_at);
+
+-- The queues that are paused: nothing of them is started.
+CREATE TABLE paused_queues (
+    queue     text        PRIMARY KEY,
+    paused_at timestamptz NOT NULL,
+    who       text,
+    reason    text,
+
+    CONSTRAINT paused_queues_known CHECK (queue IN ('high', 'default'))
+);
+
+-- What people did to many jobs at once, or to a queue.
+CREATE TABLE actions (
+    id          uuid        PRIMARY KEY,
+    kind        text        NOT NULL,
+    filter      json        NOT NULL,                  -- which jobs, or which queue
+    reason      text,
+    who         text,
+    request_id  text,
+    matched     bigint      NOT NULL,                  -- jobs that fitted when it was asked for
+    done        bigint      NOT NULL DEFAULT 0,        -- jobs looked at so far
+    changed     bigint      NOT NULL DEFAULT 0,        -- of these, those to which something happened
+    position    json,                                  -- where the next batch begins
+    created_at  timestamptz NOT NULL,
+    updated_at  timestamptz NOT NULL,
+    finished_at timestamptz,
+
+    CONSTRAINT actions_known CHECK (kind IN ('cancel', 'retry', 'pause', 'resume'))
+);
+
+CREATE INDEX actions_unfinished ON actions (created_at) WHERE finished_at IS NULL;
+CREATE INDEX actions_by_time ON actions (created_at, id);
+
 -- The migrations that a database contains: this file has them all.
 CREATE TABLE schema_migrations (
     version    integer     PRIMARY KEY,
     applied_at timestamptz NOT NULL DEFAULT now()
 );
 
-INSERT INTO schema_migrations (version) VALUES (1);
+INSERT INTO schema_migrations (version) VALUES (1), (2);
 
 COMMIT;

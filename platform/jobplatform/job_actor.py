@@ -108,6 +108,9 @@ class JobActor(dramatiq.Actor[P, R], Generic[P, R]):
         priority: str = "default",
         run_at: datetime | None = None,
         who: str | None = None,
+        request_id: str | None = None,
+        tags: tuple[str, ...] = (),
+        unique_key: str | None = None,
         options: dict[str, Any] | None = None,
     ) -> JobMessage:
         """Build a message for a new job from a payload that `signature` has checked.
@@ -129,6 +132,9 @@ class JobActor(dramatiq.Actor[P, R], Generic[P, R]):
             payload=payload,
             run_at=run_at,
             who=who,
+            request_id=request_id,
+            tags=tags,
+            unique_key=unique_key,
             on_crash=self.options.get("on_crash", "retry"),
         )
 

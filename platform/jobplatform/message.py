@@ -17,6 +17,10 @@ class JobMessage(Message[Any]):
     payload: str | None = None
     run_at: datetime | None = None
     who: str | None = None
+    #: The HTTP request in which it was asked for.
+    request_id: str | None = None
+    tags: tuple[str, ...] = ()
+    unique_key: str | None = None
     on_crash: str = "retry"
 
     def __str__(self) -> str:

@@ -6,6 +6,7 @@ from peewee import (
     BigAutoField,
     BigIntegerField,
     BooleanField,
+    CompositeKey,
     Field,
     IntegerField,
     Model,
@@ -94,6 +95,8 @@ class Job(Table):
     updated_at = DateTimeTZField()
     started_at = DateTimeTZField(null=True)
     finished_at = DateTimeTZField(null=True)
+    tags = ArrayField(TextField, index=False)
+    unique_key = TextField(null=True)
 
     class Meta:
         table_name = "jobs"
@@ -114,6 +117,7 @@ class Transition(Table):
     token = UUIDField(null=True)
     detail = JsonTextField(null=True)
     xid = Xid8Field()
+    request_id = TextField(null=True)
 
     class Meta:
         table_name = "transitions"
@@ -172,6 +176,79 @@ class JobLog(Table):
         table_name = "job_logs"
 
 
+class JobTag(Table):
+    """A tag of a job."""
+
+    tag = TextField()
+    created_at = DateTimeTZField()
+    job_id = UUIDField()
+
+    class Meta:
+        table_name = "job_tags"
+        primary_key = CompositeKey("tag", "created_at", "job_id")
+
+
+class PayloadVersion(Table):
+    """A payload that was replaced when its job was submitted again."""
+
+    job_id = UUIDField()
+    version = IntegerField()
+    payload = JsonTextField()
+    replaced_at = DateTimeTZField()
+    who = TextField(null=True)
+
+    class Meta:
+        table_name = "payload_versions"
+        primary_key = CompositeKey("job_id", "version")
+
+
+class IdempotencyKey(Table):
+    """A submission that was accepted under a key."""
+
+    who = TextField()
+    key = TextField()
+    fingerprint = TextField()
+    job_ids = ArrayField(UUIDField, index=False)
+    expires_at = DateTimeTZField()
+
+    class Meta:
+        table_name = "idempotency_keys"
+        primary_key = CompositeKey("who", "key")
+
+
+class PausedQueue(Table):
+    """A queue of which nothing is started."""
+
+    queue = TextField(primary_key=True)
+    paused_at = DateTimeTZField()
+    who = TextField(null=True)
+    reason = TextField(null=True)
+
+    class Meta:
+        table_name = "paused_queues"
+
+
+class Action(Table):
+    """What a person did to many jobs at once, or to a queue."""
+
+    id = UUIDField(primary_key=True)
+    kind = TextField()
+    filter = JsonTextField()
+    reason = TextField(null=True)
+    who = TextField(null=True)
+    request_id = TextField(null=True)
+    matched = BigIntegerField()
+    done = BigIntegerField()
+    changed = BigIntegerField()
+    position = JsonTextField(null=True)
+    created_at = DateTimeTZField()
+    updated_at = DateTimeTZField()
+    finished_at = DateTimeTZField(null=True)
+
+    class Meta:
+        table_name = "actions"
+
+
 class SchemaMigration(Table):
     """One numbered migration that the database contains."""
 
@@ -182,4 +259,16 @@ class SchemaMigration(Table):
         table_name = "schema_migrations"
 
 
-MODELS: Final[tuple[type[Any], ...]] = (Job, Transition, Worker, Keeper, JobLog, SchemaMigration)
+MODELS: Final[tuple[type[Any], ...]] = (
+    Job,
+    Transition,
+    Worker,
+    Keeper,
+    JobLog,
+    JobTag,
+    PayloadVersion,
+    IdempotencyKey,
+    PausedQueue,
+    Action,
+    SchemaMigration,
+)

@@ -29,6 +29,9 @@ class JobRow(NamedTuple):
     started_at: datetime | None
     finished_at: datetime | None
     run_at: datetime | None
+    tags: list[str]
+    unique_key: str | None
+    cancel_requested: bool
 
 
 class EventRow(NamedTuple):
@@ -44,6 +47,7 @@ class EventRow(NamedTuple):
     worker: str | None
     who: str | None
     detail: str | None
+    request_id: str | None
 
 
 _IDS = fn.any(SQL("%s::uuid[]", [Parameter("ids")]))
@@ -65,6 +69,9 @@ _JOBS = Query(
         Job.started_at,
         Job.finished_at,
         Job.run_at,
+        Job.tags,
+        Job.unique_key,
+        Job.cancel_requested,
     ).where(Job.id == _IDS)
 )
 
@@ -83,6 +90,7 @@ _EVENTS = Query(
         _WORKER,
         Transition.who,
         Transition.detail.cast("text"),
+        Transition.request_id,
     )
     .join(Worker, JOIN.LEFT_OUTER, on=(Worker.id == Transition.worker))
     .where(Transition.job_id == _IDS)

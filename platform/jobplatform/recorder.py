@@ -79,6 +79,9 @@ class Recorder(Middleware):
             run_at=message.run_at,
             delay_ms=delay,
             who=message.who,
+            request_id=message.request_id,
+            tags=message.tags,
+            unique_key=message.unique_key,
         )
 
     def open(

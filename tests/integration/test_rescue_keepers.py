@@ -214,6 +214,8 @@ def test_a_keeper_whose_connection_is_cut_in_the_middle_of_a_tick_leaves_nothing
     keeper = Keeper(Settings(database_url=journal_url, redis_url=redis_url, keeper_tick=10, output_dir="unused"))
     keeper.tick()  # it signs on; of what is due, one batch is done
 
+    cuts = 0
+
     def is_done() -> bool:
         nonlocal cuts
         try:
@@ -224,7 +226,6 @@ def test_a_keeper_whose_connection_is_cut_in_the_middle_of_a_tick_leaves_nothing
             database.close()
         return not read(journal_url, "SELECT 1 FROM jobs WHERE status IN ('running', 'scheduled')")
 
-    cuts = 0
     with cut_at_writes(journal_url, _CUTS):
         eventually(is_done)
 

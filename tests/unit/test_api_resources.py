@@ -76,6 +76,9 @@ class StandInReader(Reader):
             started_at=None,
             finished_at=None,
             run_at=None,
+            tags=["nightly"],
+            unique_key=None,
+            cancel_requested=False,
         )
         self.looks = 0
         self.error: Exception | None = None
@@ -85,7 +88,7 @@ class StandInReader(Reader):
         return _answer(self.error or (self.row if job_id == str(ID) else None))
 
     def events(self, job_id: UUID | str) -> "Future[list[EventRow] | None]":
-        event = EventRow(7, "enqueued", None, "queued", 0, AT, None, "anonymous", '{"b": 1, "a": 2}')
+        event = EventRow(7, "enqueued", None, "queued", 0, AT, None, "anonymous", '{"b": 1, "a": 2}', "a-request")
         return _answer(self.error or ([event] if job_id == str(ID) else None))
 
     def ping(self) -> "Future[None]":
@@ -153,6 +156,9 @@ def test_a_submitted_job_is_answered_with_its_place_and_all_its_fields(client: t
         "startedAt": None,
         "finishedAt": None,
         "runAt": None,
+        "tags": [],
+        "uniqueKey": None,
+        "cancelRequested": False,
     }
 
 
@@ -284,6 +290,9 @@ def test_a_job_is_shown_with_its_payload_as_it_was_sent(client: testing.TestClie
         "startedAt",
         "finishedAt",
         "runAt",
+        "tags",
+        "uniqueKey",
+        "cancelRequested",
     ]
     assert b'"payload":{"name": "Ada", "b": 1, "a": 2}' in answer.content
 
@@ -372,6 +381,7 @@ def test_the_events_of_a_job_are_listed(client: testing.TestClient) -> None:
                 "at": "2030-01-31T08:00:00.000000Z",
                 "worker": None,
                 "who": "anonymous",
+                "requestId": "a-request",
                 "detail": {"a": 2, "b": 1},
             }
         ]

@@ -29,6 +29,8 @@ class Cancel:
     job_id: str
     who: str | None = None
     reason: str | None = None
+    #: The HTTP request in which it was asked for.
+    request_id: str | None = None
     #: A monotonic time after which nobody waits for the answer.
     deadline: float | None = None
     size: ClassVar[int] = 0
@@ -38,7 +40,7 @@ class Cancel:
         return self.job_id
 
     def rows(self) -> Sequence[tuple[Any, ...]]:
-        return ((self.job_id, self.who, self.reason),)
+        return ((self.job_id, self.who, self.reason, self.request_id),)
 
     def answer(self, rows: Sequence[tuple[Any, ...]]) -> tuple[CancelAnswer, list[Hint]]:
         status, event = rows[0]
@@ -46,7 +48,7 @@ class Cancel:
 
 
 def _statement() -> Statement:
-    batch = Batch(id="uuid", who="text", reason="text")
+    batch = Batch(id="uuid", who="text", reason="text", request_id="text")
     at = fn.greatest(batch.now, Job.updated_at)
     runs = Job.status == Status.RUNNING
     # The rows are locked already, so what this reads is what the update below finds.
@@ -78,6 +80,7 @@ def _statement() -> Statement:
             batch.n,
             batch.who,
             batch.reason,
+            batch.request_id,
         )
         .cte("cancelled")
     )
@@ -93,6 +96,7 @@ def _statement() -> Statement:
             [(cancelled.c.reason.is_null(False), fn.json_build_object("reason", cancelled.c.reason))],
             None,
         ),
+        request_id=cancelled.c.request_id,
     )
     answer = (
         Select([batch.cte], [fn.coalesce(cancelled.c.status, before.c.status), cancelled.c.event])

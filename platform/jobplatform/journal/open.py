@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Final
 
+from msgspec import json
 from peewee import JOIN, SQL, Case, Select, fn
 
 from jobplatform.errors import JobIdTaken
 from jobplatform.journal.hint import Hint, stamp_of
 from jobplatform.journal.tell import tell
-from jobplatform.models import Job
+from jobplatform.models import Job, JobTag
 from jobplatform.statement import Batch, Statement
 from jobplatform.states import Event, Status
 
@@ -34,6 +35,11 @@ class NewJob:
     on_crash: str = "retry"
     #: On whose behalf.
     who: str | None = None
+    #: The HTTP request in which it was asked for.
+    request_id: str | None = None
+    tags: Sequence[str] = ()
+    #: Once among the unfinished jobs of its type.
+    unique_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,21 @@ class Open:
 
     def rows(self) -> Sequence[tuple[Any, ...]]:
         return [
-            (j.id, j.type, j.queue, j.payload, j.options, j.on_crash, j.run_at, j.delay_ms, j.who) for j in self.jobs
+            (
+                job.id,
+                job.type,
+                job.queue,
+                job.payload,
+                job.options,
+                job.on_crash,
+                job.run_at,
+                job.delay_ms,
+                job.who,
+                job.request_id,
+                json.encode(job.tags).decode() if job.tags else None,
+                job.unique_key,
+            )
+            for job in self.jobs
         ]
 
     def answer(self, rows: Sequence[tuple[Any, ...]]) -> tuple[list[Opened] | JobIdTaken, list[Hint]]:
@@ -88,6 +108,9 @@ def _statement() -> Statement:
         run_at="timestamptz",
         delay_ms="bigint",
         who="text",
+        request_id="text",
+        tags="json",  # of arrays Postgres makes no array that it could unnest
+        unique_key="text",
     )
     due = fn.coalesce(batch.run_at, batch.now + batch.delay_ms * SQL("interval '1 millisecond'"))
     waits = due > batch.now
@@ -104,6 +127,8 @@ def _statement() -> Statement:
         Job.dispatched_at: Case(None, [(waits, None)], batch.now),
         Job.created_at: batch.now,
         Job.updated_at: batch.now,
+        Job.tags: fn.array(SQL("SELECT json_array_elements_text(tags)")),
+        Job.unique_key: batch.unique_key,
     }
     inserted = (
         Job.insert_from(Select([batch.cte], list(values.values())), list(values))
@@ -114,7 +139,15 @@ def _statement() -> Statement:
     opened = (
         Select(
             [inserted],
-            [inserted.c.id, inserted.c.status, inserted.c.attempts, inserted.c.created_at.alias("at"), batch.who],
+            [
+                inserted.c.id,
+                inserted.c.status,
+                inserted.c.attempts,
+                inserted.c.created_at.alias("at"),
+                batch.who,
+                batch.request_id,
+                batch.tags,
+            ],
         )
         .join(batch.cte, on=(batch.id == inserted.c.id))
         .cte("opened")
@@ -125,6 +158,16 @@ def _statement() -> Statement:
         before=None,
         after=opened.c.status,
         who=opened.c.who,
+        request_id=opened.c.request_id,
+    )
+    tag = fn.json_array_elements_text(opened.c.tags)
+    tagged = (
+        JobTag.insert_from(
+            Select([opened], [tag, opened.c.at, opened.c.id]), [JobTag.tag, JobTag.created_at, JobTag.job_id]
+        )
+        .on_conflict_ignore()
+        .returning(JobTag.tag)
+        .cte("tagged")
     )
     # A repeated open finds its own row; whoever else holds the id did not ask for the same.
     own = (Job.type == batch.type) & (Job.payload.cast("text") == batch.payload)
@@ -144,7 +187,7 @@ def _statement() -> Statement:
         )
         .join(inserted, JOIN.LEFT_OUTER, on=(inserted.c.id == batch.id))
         .join(Job, JOIN.LEFT_OUTER, on=(Job.id == batch.id))
-        .with_cte(batch.cte, inserted, opened, told)
+        .with_cte(batch.cte, inserted, opened, told, tagged)
     )
     return Statement(batch, answer)
 

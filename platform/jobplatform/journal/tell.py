@@ -20,6 +20,7 @@ def tell(
     who: Any = NULL,
     token: Any = NULL,
     detail: Any = NULL,
+    request_id: Any = NULL,
 ) -> CTE:
     """The insert that tells of every row of ``changed``, which has the columns ``id``, ``attempts`` and ``at``.
 
@@ -36,6 +37,7 @@ def tell(
         Transition.at: changed.c.at,
         Transition.token: token,
         Transition.detail: detail,
+        Transition.request_id: request_id,
     }
     rows = Select([changed], list(values.values()))
     return Transition.insert_from(rows, list(values)).returning(Transition.id).cte("told")
