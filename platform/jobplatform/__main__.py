@@ -20,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _add_torture(commands, given[1:])
     else:
         commands.add_parser("torture", help=_TORTURE)
+    _add_jobs(commands.add_parser("jobs", help=_JOBS, description=_JOBS), given)
     chosen: Callable[[], int] = parser.parse_args(given).command
     try:
         return chosen()
@@ -69,6 +70,16 @@ def _add_torture(commands: Any, words: Sequence[str]) -> None:
     parser.set_defaults(command=lambda: torture(parser.parse_args(words), words))
 
 
+def _add_jobs(parser: Any, words: Sequence[str]) -> None:
+    """Its client takes a while to load: only who asks for it does."""
+    if words[:1] == ["jobs"]:
+        from jobplatform.job_commands import add_arguments, run
+
+        add_arguments(parser)
+        parser.set_defaults(command=lambda: run(parser.parse_args(words[1:]), settings()))
+
+
+_JOBS: Final = "list, show, submit, watch, cancel, retry and explain jobs of a platform that runs"
 _TORTURE: Final = "hurt a whole platform of its own in every way, and prove that nothing is lost"
 
 _COMMANDS: Final[dict[str, tuple[Callable[[], int], str]]] = {

@@ -98,6 +98,10 @@ class Settings:
     #: Says that an API without keys may listen beyond loopback.
     allow_anonymous: bool = _setting("ALLOW_ANONYMOUS", False, _yes_or_no)
 
+    #: Where the command line finds the API, and the key that it shows. Empty: at HOST and PORT, and none.
+    api_url: str = _setting("API_URL", "", _address("http", "https"))
+    api_key: str = _setting("API_KEY", "", str.strip)
+
     #: How often an actor that fails is run again, unless it says so itself.
     max_retries: int = _setting("MAX_RETRIES", 3, _whole(0))
     #: The pause before the first retry; it doubles with each further one, with jitter.

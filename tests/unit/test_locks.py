@@ -11,9 +11,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
 def _pinned(name: str) -> dict[str, set[str]]:
-    """Each requirement, with its hashes."""
+    """Each package with its version, and its hashes. For which platforms it is, each lock says for itself."""
     text = (ROOT / name).read_text()
-    found = re.findall(r"^(\S+==\S+(?: ; .*?)?) \\\n((?: +--hash=\S+(?: \\)?\n)+)", text, re.MULTILINE)
+    found = re.findall(r"^(\S+==\S+)(?: ; .*?)? \\\n((?: +--hash=\S+(?: \\)?\n)+)", text, re.MULTILINE)
     return {requirement: set(re.findall(r"--hash=(\S+)", hashes)) for requirement, hashes in found}
 
 
