@@ -17,6 +17,7 @@ from api.problems import document
 from api.request import Request, incomplete
 from jobplatform.broker import JobBroker, broker
 from jobplatform.errors import SettingsError
+from jobplatform.inquiries import Inquiries
 from jobplatform.reader import Reader
 from jobplatform.redis_client import quick_client
 from jobplatform.registry import load_actors
@@ -55,7 +56,7 @@ class App(falcon.asgi.App[Request, falcon.asgi.Response]):
         await super().__call__(scope, receive_or_refuse if scope["type"] == "http" else receive, send)
 
 
-def create_app(broker: JobBroker, reader: Reader, settings: Settings) -> App:
+def create_app(broker: JobBroker, reader: Reader, inquiries: Inquiries, settings: Settings) -> App:  # noqa: ARG001
     """Build an app from its parts."""
     app = App()
     # The writer answers at the deadline; this one ends the wait where it does not come to it.
@@ -77,7 +78,7 @@ def application() -> App:
     except SettingsError as error:
         print(f"Cannot start the API: {error}", file=sys.stderr, flush=True)
         raise SystemExit(_GIVE_UP) from None
-    return create_app(broker, Reader(), settings())
+    return create_app(broker, Reader(), Inquiries(), settings())
 
 
 async def _refuse(scope: dict[str, Any], send: Any) -> None:

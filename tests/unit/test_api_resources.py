@@ -18,6 +18,7 @@ from api.app import App, create_app
 from api.health import Probe
 from jobplatform.broker import JobBroker
 from jobplatform.errors import DatabaseUnavailable, RefusedByDatabase, SchemaMissing
+from jobplatform.inquiries import Inquiries
 from jobplatform.journal import Opened
 from jobplatform.message import JobMessage
 from jobplatform.queries import EventRow, JobRow
@@ -117,7 +118,7 @@ def reader() -> StandInReader:
 
 @pytest.fixture
 def app(broker: StandInBroker, reader: StandInReader) -> App:
-    return create_app(broker, reader, Settings(redis_url="redis://127.0.0.1:1", max_payload_bytes=1_000))
+    return create_app(broker, reader, Inquiries(), Settings(redis_url="redis://127.0.0.1:1", max_payload_bytes=1_000))
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import pytest
 from api.app import create_app
 from api.problems import KINDS
 from jobplatform.broker import JobBroker
+from jobplatform.inquiries import Inquiries
 from jobplatform.outcome import Kind
 from jobplatform.reader import Reader
 from jobplatform.settings import Settings
@@ -107,7 +108,7 @@ def test_problems_explains_each_type_of_problem() -> None:
 
 def test_http_lists_the_routes_of_the_app() -> None:
     settings = Settings(redis_url="redis://127.0.0.1:1")
-    app = create_app(JobBroker(settings), Reader(), settings)
+    app = create_app(JobBroker(settings), Reader(), Inquiries(), settings)
     served = {(method, path) for path, resource in _routes(app) for method in _methods(resource)}
     listed = re.findall(r"^\| `([A-Z]+) (/[^`?]*)` \|", (DOCS / "http.md").read_text("utf-8"), re.MULTILINE)
 
