@@ -8,16 +8,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
+from jobplatform.client import ApiError, Client, Event, Job
 from jobplatform.errors import PlatformError
 from jobplatform.local.calls import base_url, call
 from jobplatform.local.children import Child
 from jobplatform.local.folder import LocalFolder
 from jobplatform.local.ports import is_open
 from jobplatform.settings import Settings
-from jobplatform.states import FINAL, Status
+from jobplatform.states import Status
 
 _LOOK_EVERY_SECONDS: Final = 0.1
 _START_SECONDS: Final = 120
@@ -29,20 +31,16 @@ class DemoFailed(PlatformError):
 
 
 @dataclass
-class _Job:
+class _Watched:
     """A submitted job, as far as it has been told."""
 
     number: int
-    view: dict[str, Any]
+    job: Job
     last_event: int = 0
 
     @property
     def name(self) -> str:
-        return f"{self.number} {self.view['type']} {self.view['priority']}"
-
-    @property
-    def final(self) -> bool:
-        return self.view["status"] in FINAL
+        return f"{self.number} {self.job.type} {self.job.priority}"
 
 
 def demo(settings: Settings) -> int:
@@ -54,11 +52,11 @@ def demo(settings: Settings) -> int:
     Raises:
         PlatformError: there is no platform, or it does not go on.
     """
-    with _platform(settings) as api:
-        jobs = [_submit(api, number, seed) for number, seed in enumerate(_seeds(), 1)]
-        _watch(api, jobs)
+    with _platform(settings) as api, Client(api, key=settings.api_key or None) as client:
+        jobs = [_submit(client, number, seed) for number, seed in enumerate(_seeds(), 1)]
+        _watch(client, jobs)
         _print_table(jobs)
-    completed = sum(job.view["status"] == Status.COMPLETED for job in jobs)
+    completed = sum(watched.job.status == Status.COMPLETED for watched in jobs)
     print(f"\n{completed} of {len(jobs)} jobs completed.")
     return 0 if completed == len(jobs) else 1
 
@@ -69,7 +67,7 @@ def _platform(settings: Settings) -> Iterator[str]:
     folder = LocalFolder(Path(".local"))
     chosen = base_url(settings.host, settings.port)
     for api in (str(folder.running().get("api", chosen)), chosen):
-        if _is_ours(api):
+        if _is_ours(api, settings.api_key):
             print(f"The platform at {api} gets the seed jobs.\n")
             yield api
             if api == folder.running().get("api") and (page := folder.running().get("mail")):
@@ -90,16 +88,27 @@ def _platform(settings: Settings) -> Iterator[str]:
         print("No platform is running: one is started for the demo (its log: .local/demo.log).")
         try:
             child.start()
-            child.wait_until(lambda: "api" in folder.running() and _is_ours(folder.running()["api"]), _START_SECONDS)
+            child.wait_until(
+                lambda: "api" in folder.running() and _is_ours(folder.running()["api"], settings.api_key),
+                _START_SECONDS,
+            )
             print(f"It is at {folder.running()['api']} and gets the seed jobs.\n")
             yield str(folder.running()["api"])
         finally:
             child.stop()
 
 
-def _is_ours(api: str) -> bool:
-    answer = call("GET", f"{api}/types")
-    if answer is None or answer.status != 200 or not isinstance(answer.content, dict):
+def _is_ours(api: str, key: str) -> bool:
+    """Whether a platform answers there that knows the types of the demo.
+
+    Raises:
+        DemoFailed: one does, and wants another key.
+    """
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    answer = call("GET", f"{api}/types", headers=headers)
+    if answer is not None and answer.status == HTTPStatus.UNAUTHORIZED:
+        raise DemoFailed(f"The platform at {api} wants a key: set API_KEY.")
+    if answer is None or answer.status != HTTPStatus.OK or not isinstance(answer.content, dict):
         return False
     types = {item.get("type") for item in answer.content.get("items", ()) if isinstance(item, dict)}
     return {seed["type"] for seed in _seeds()} <= types
@@ -110,23 +119,22 @@ def _seeds() -> list[dict[str, Any]]:
     return seeds
 
 
-def _submit(api: str, number: int, seed: dict[str, Any]) -> _Job:
-    request = {name: value for name, value in seed.items() if name != "delaySeconds"}
-    if delay := seed.get("delaySeconds"):
-        request["runAt"] = (datetime.now(UTC) + timedelta(seconds=delay)).isoformat()
-    answer = call("POST", f"{api}/jobs", request)
-    if answer is None or answer.status != 201:
-        raise DemoFailed(f"Job {number} ({seed['type']}) was not accepted: {answer.content if answer else 'no answer'}")
-    return _Job(number, answer.content)
+def _submit(client: Client, number: int, seed: dict[str, Any]) -> _Watched:
+    run_at = datetime.now(UTC) + timedelta(seconds=seed["delaySeconds"]) if "delaySeconds" in seed else None
+    try:
+        job = client.submit(seed["type"], seed["payload"], priority=seed.get("priority"), run_at=run_at)
+    except ApiError as error:
+        raise DemoFailed(f"Job {number} ({seed['type']}) was not accepted: {error}") from error
+    return _Watched(number, job)
 
 
-def _watch(api: str, jobs: Sequence[_Job]) -> None:
+def _watch(client: Client, jobs: Sequence[_Watched]) -> None:
     """Print each transition until all jobs are final."""
-    started_at = min(_time(job.view["createdAt"]) for job in jobs)
+    started_at = min(watched.job.created_at for watched in jobs)
     heard_at = time.monotonic()
-    while waiting := [job for job in jobs if not job.final]:
+    while waiting := [watched for watched in jobs if not watched.job.final]:
         news = sorted(
-            (_time(event["at"]), event["id"], job.name, event) for job in waiting for event in _news(api, job)
+            (event.at, event.id, watched.name, event) for watched in waiting for event in _news(client, watched)
         )
         for at, _, name, event in news:
             print(_line((at - started_at).total_seconds(), name, event), flush=True)
@@ -137,49 +145,40 @@ def _watch(api: str, jobs: Sequence[_Job]) -> None:
         time.sleep(_LOOK_EVERY_SECONDS)
 
 
-def _news(api: str, job: _Job) -> list[dict[str, Any]]:
+def _news(client: Client, watched: _Watched) -> list[Event]:
     """The job's transitions since the last call."""
-    url = f"{api}/jobs/{job.view['id']}"
     # The job first: if it is final, all of its transitions are there to be read.
-    view, events = call("GET", url), call("GET", f"{url}/events")
-    if view is None or events is None or view.status != 200 or events.status != 200:
-        return []  # a platform that restarts; the limit on silence holds
-    news = [event for event in events.content["items"] if event["id"] > job.last_event]
-    job.last_event = max((event["id"] for event in news), default=job.last_event)
-    job.view = view.content
+    watched.job = client.job(watched.job.id)
+    news = [event for event in client.events(watched.job.id) if event.id > watched.last_event]
+    watched.last_event = max((event.id for event in news), default=watched.last_event)
     return news
 
 
-def _line(seconds: float, name: str, event: dict[str, Any]) -> str:
-    statuses = f"{event['from'] or '∅':>9} → {event['to']:<9}"
-    return f"{seconds:8.3f} s  {name:<20}  {event['event']:<13} {statuses}  {_remark(event)}".rstrip()
+def _line(seconds: float, name: str, event: Event) -> str:
+    statuses = f"{event.from_status or '∅':>9} → {event.to_status:<9}"
+    return f"{seconds:8.3f} s  {name:<20}  {event.event:<13} {statuses}  {_remark(event)}".rstrip()
 
 
-def _remark(event: dict[str, Any]) -> str:
-    if event["event"] == "started":
-        return f"attempt {event['attempt']} on {event['worker']}"
-    detail = event["detail"]
-    error = detail.get("error", detail) if isinstance(detail, dict) else detail
+def _remark(event: Event) -> str:
+    if event.event == "started":
+        return f"attempt {event.attempt} on {event.worker}"
+    error = event.detail.get("error", event.detail) if isinstance(event.detail, dict) else event.detail
     return str(error.get("message", "") if isinstance(error, dict) else error or "")
 
 
-def _print_table(jobs: Sequence[_Job]) -> None:
+def _print_table(jobs: Sequence[_Watched]) -> None:
     print(f"\n{'job':<20}  {'status':<9}  attempts  {'took':>8}   result")
-    for job in jobs:
-        view = job.view
-        took = (_time(view["finishedAt"]) - _time(view["createdAt"])).total_seconds()
-        print(f"{job.name:<20}  {view['status']:<9}  {view['attempts']:>8}  {took:6.3f} s   {_outcome(view)}")
+    for watched in jobs:
+        job = watched.job
+        took = ((job.finished_at or job.updated_at) - job.created_at).total_seconds()
+        print(f"{watched.name:<20}  {job.status:<9}  {job.attempts:>8}  {took:6.3f} s   {_outcome(job)}")
 
 
-def _outcome(view: dict[str, Any]) -> str:
-    result, error = view["result"], view["error"]
+def _outcome(job: Job) -> str:
+    result, error = job.result, job.error
     if isinstance(result, dict):
         if "filePath" in result:
             return f"{result['filePath']}, {result['rows']} rows"
         if "accepted" in result:
             return f"mail to {', '.join(result['accepted'])}"
     return str(error.get("message", error) if isinstance(error, dict) else json.dumps(result))
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)

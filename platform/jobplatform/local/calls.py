@@ -1,6 +1,7 @@
 """Calls to the platform's own API over HTTP, with what the standard library offers."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from typing import Any, Final
@@ -17,14 +18,15 @@ class Answer:
     content: Any
 
 
-def call(method: str, url: str, content: Any = None) -> Answer | None:
+def call(method: str, url: str, content: Any = None, headers: Mapping[str, str] | None = None) -> Answer | None:
     """Ask; None if nothing answers there, or nothing that speaks HTTP. Never through a proxy."""
     parts = urlsplit(url)
     connection = HTTPConnection(parts.hostname or "", parts.port or 80, timeout=_TIMEOUT_SECONDS)
     try:
         body = None if content is None else json.dumps(content).encode()
         target = f"{parts.path or '/'}{'?' * bool(parts.query)}{parts.query}"
-        connection.request(method, target, body, {"Content-Type": "application/json"} if body is not None else {})
+        kind = {"Content-Type": "application/json"} if body is not None else {}
+        connection.request(method, target, body, kind | dict(headers or {}))
         response = connection.getresponse()
         return Answer(response.status, _parsed(response.read()))
     except (OSError, HTTPException):
