@@ -15,6 +15,7 @@ from api.job_types import Types
 from api.jobs import Jobs
 from api.problems import document
 from api.request import Request, incomplete
+from api.waits import Waits
 from jobplatform.broker import JobBroker, broker
 from jobplatform.errors import SettingsError
 from jobplatform.inquiries import Inquiries
@@ -61,11 +62,12 @@ def create_app(broker: JobBroker, reader: Reader, inquiries: Inquiries, settings
     app = App()
     # The writer answers at the deadline; this one ends the wait where it does not come to it.
     answers = Answers(settings.submit_timeout + 250)
+    waits = Waits(lambda ids: answers.of(reader.statuses(ids)), app.closing)
     app.add_route("/health", Health())
     app.add_route("/ready", Ready(lambda: answers.of(reader.ping()), quick_client(settings.redis_url).ping))
     app.add_route("/types", Types(broker.types))
     app.add_route("/jobs", Jobs(broker, answers, settings))
-    app.add_route("/jobs/{job_id}", Job(reader, answers, app.closing))
+    app.add_route("/jobs/{job_id}", Job(reader, answers, waits))
     app.add_route("/jobs/{job_id}/events", JobEvents(reader, answers))
     answer_errors(app)
     return app

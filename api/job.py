@@ -1,9 +1,7 @@
 """``GET /jobs/{id}``: one job, now or when it has come to its end."""
 
-import asyncio
 import re
 import zlib
-from contextlib import suppress
 from typing import Final
 from uuid import UUID
 
@@ -14,33 +12,32 @@ from api.problems import INVALID_PARAMETER, JOB_NOT_FOUND, Problem
 from api.reply import reply
 from api.request import Request
 from api.views import job_json, rfc3339
+from api.waits import Waits
 from jobplatform.queries import JobRow
 from jobplatform.reader import Reader
-from jobplatform.states import FINAL
 
 #: The longest that a client may wait for the end of a job, in seconds.
 MAX_WAIT: Final = 30.0
-#: The pauses between two looks at a job that somebody waits for, in seconds: each longer than the one before.
-FIRST_PAUSE: Final = 0.02
-LONGEST_PAUSE: Final = 0.25
 
 _SECONDS: Final = re.compile(r"[0-9]{1,2}(\.[0-9]{1,6})?")
+#: A preference to wait, as RFC 7240 writes it: the first one counts, and what cannot be read is no preference.
+_PREFERENCE: Final = re.compile(r'(?:^|,)\s*wait\s*=\s*(?:([0-9]{1,9})|"([0-9]{1,9})")\s*(?=[,;]|$)', re.IGNORECASE)
 
 
 class Job:
     """One job."""
 
-    def __init__(self, reader: Reader, answers: Answers, closing: asyncio.Event) -> None:
+    def __init__(self, reader: Reader, answers: Answers, waits: Waits) -> None:
         self._reader = reader
         self._answers = answers
-        self._closing = closing
+        self._waits = waits
 
     async def on_get(self, req: Request, resp: falcon.asgi.Response, job_id: str) -> None:
-        """Show the job; with ``?wait=`` when it is final, or as it is when the time is up."""
+        """Show the job; to who wants to wait, when it is final, or as it is when the time is up."""
         key = parse_job_id(job_id)
+        if seconds := _seconds_to_wait(req, resp):
+            await self._waits.until_final(key, seconds)
         row = await self._answers.of(self._reader.job(key))
-        if req.query_string and (seconds := _seconds_to_wait(req)):
-            row = await self._final(key, row, seconds)
         if row is None:
             raise not_found(job_id)
         etag = _etag(row)
@@ -52,21 +49,6 @@ class Job:
             reply(resp, job_json(row))
 
     on_head = on_get
-
-    async def _final(self, key: str, row: JobRow | None, seconds: float) -> JobRow | None:
-        """The row as soon as it is final, else as it is when the time is up or the API closes."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + seconds
-        pause = FIRST_PAUSE
-        while row is not None and row.status not in FINAL and not self._closing.is_set():
-            left = deadline - loop.time()
-            if left <= 0:
-                break
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._closing.wait(), min(pause, left))
-            row = await self._answers.of(self._reader.job(key))
-            pause = min(pause * 1.5, LONGEST_PAUSE)
-        return row
 
 
 def parse_job_id(text: str) -> str:
@@ -86,13 +68,17 @@ def not_found(job_id: str) -> Problem:
     return Problem(JOB_NOT_FOUND, f"No job has the id {job_id}.")
 
 
-def _seconds_to_wait(req: Request) -> float:
-    given = req.params.get("wait")
-    if given is None:
-        return 0.0
-    if isinstance(given, str) and _SECONDS.fullmatch(given) and float(given) <= MAX_WAIT:
-        return float(given)
-    raise Problem(INVALID_PARAMETER, f"wait must be a number of seconds from 0 to {MAX_WAIT:g}.")
+def _seconds_to_wait(req: Request, resp: falcon.asgi.Response) -> float:
+    """What ``?wait=`` says, or else the header: that is only a preference, and too long a wait is shortened."""
+    if req.query_string and (given := req.params.get("wait")) is not None:
+        if isinstance(given, str) and _SECONDS.fullmatch(given) and float(given) <= MAX_WAIT:
+            return float(given)
+        raise Problem(INVALID_PARAMETER, f"wait must be a number of seconds from 0 to {MAX_WAIT:g}.")
+    if (preferences := req.get_header("Prefer")) and (wanted := _PREFERENCE.search(preferences)):
+        seconds = min(int(wanted[1] or wanted[2]), int(MAX_WAIT))
+        resp.set_header("Preference-Applied", f"wait={seconds}")
+        return seconds
+    return 0.0
 
 
 def _etag(row: JobRow) -> str:

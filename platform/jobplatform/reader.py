@@ -7,7 +7,7 @@ import os
 import queue
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -44,6 +44,10 @@ class Reader:
     def events(self, job_id: UUID | str) -> "Future[list[EventRow] | None]":
         """The job's transitions in their order; None where there is no such job."""
         return self._ask(queries.events, str(job_id))
+
+    def statuses(self, ids: Collection[str]) -> "Future[dict[str, str]]":
+        """The status of each of these jobs, those that exist."""
+        return self._ask(lambda _: {"": queries.statuses(ids)}, "")
 
     def ping(self) -> "Future[None]":
         """Answers when Postgres answers and has the schema."""

@@ -27,3 +27,11 @@ def test_a_progress_that_comes_in_one_commit_with_its_outcome_is_kept(journal_ur
     job = queries.jobs([claim.job_id])[claim.job_id]
     assert read(journal_url, "SELECT status FROM jobs") == [("completed",)]
     assert job.progress == '{"done":2,"total":2}'
+
+
+def test_statuses_are_those_of_the_jobs_that_exist(journal_url: str) -> None:  # noqa: ARG001
+    queued, running = queued_job(), claimed_job().job_id
+
+    found = queries.statuses([queued, running, "3a2b7a52-9f6a-4a41-9a3f-6a2f51a3b0c4"])
+
+    assert found == {queued: "queued", running: "running"}

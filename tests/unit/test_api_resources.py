@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -82,6 +82,7 @@ class StandInReader(Reader):
             cancel_requested=False,
         )
         self.looks = 0
+        self.questions: list[list[str]] = []
         self.error: Exception | None = None
 
     def job(self, job_id: UUID | str) -> "Future[JobRow | None]":
@@ -91,6 +92,10 @@ class StandInReader(Reader):
     def events(self, job_id: UUID | str) -> "Future[list[EventRow] | None]":
         event = EventRow(7, "enqueued", None, "queued", 0, AT, None, "anonymous", '{"b": 1, "a": 2}', "a-request")
         return _answer(self.error or ([event] if job_id == str(ID) else None))
+
+    def statuses(self, ids: Collection[str]) -> "Future[dict[str, str]]":
+        self.questions.append(list(ids))
+        return _answer(self.error or ({self.row.id: self.row.status} if self.row.id in ids else {}))
 
     def ping(self) -> "Future[None]":
         return _answer(self.error)
@@ -343,7 +348,8 @@ def test_waiting_for_an_unfinished_job_ends_with_the_time(client: testing.TestCl
 
     assert answer.json["status"] == "queued"
     assert 0.25 < time.monotonic() - before < 3
-    assert reader.looks > 2
+    assert len(reader.questions) > 2
+    assert reader.looks == 1
 
 
 def test_waiting_for_a_final_job_takes_one_look(client: testing.TestClient, reader: StandInReader) -> None:
@@ -351,6 +357,50 @@ def test_waiting_for_a_final_job_takes_one_look(client: testing.TestClient, read
 
     assert client.simulate_get(f"/jobs/{ID}", params={"wait": "30"}).json["status"] == "completed"
     assert reader.looks == 1
+
+
+@pytest.mark.parametrize(
+    ("preferences", "applied"),
+    [
+        ("wait=20", "wait=20"),
+        ("respond-async, Wait = 5", "wait=5"),
+        ('wait="7"; foo', "wait=7"),
+        ("wait=3, wait=4", "wait=3"),
+        ("wait=3600", "wait=30"),
+        ("wait=0", "wait=0"),
+        ("wait=-1", None),
+        ("wait=soon", None),
+        ("await=5", None),
+        ("handling=lenient", None),
+    ],
+)
+def test_a_preference_to_wait_is_applied_and_said_to_be_so(
+    client: testing.TestClient, reader: StandInReader, preferences: str, applied: str | None
+) -> None:
+    reader.row = reader.row._replace(status=Status.COMPLETED, finished_at=AT)
+
+    answer = client.simulate_get(f"/jobs/{ID}", headers={"Prefer": preferences})
+
+    assert answer.status_code == 200
+    assert answer.headers.get("Preference-Applied") == applied
+    assert len(reader.questions) == (applied not in (None, "wait=0"))
+
+
+def test_many_who_wait_share_one_question_and_each_is_told_of_its_own_job(app: App, reader: StandInReader) -> None:
+    async def wait() -> list[testing.Result]:
+        conductor = testing.ASGIConductor(app)
+        waiting = [asyncio.create_task(conductor.simulate_get(f"/jobs/{ID}", params={"wait": "30"})) for _ in range(50)]
+        other = asyncio.create_task(conductor.simulate_get(f"/jobs/{UUID(int=5)}", params={"wait": "30"}))
+        await other
+        reader.row = reader.row._replace(status=Status.COMPLETED, finished_at=AT)
+        return [await other, *await asyncio.gather(*waiting)]
+
+    other, *answers = asyncio.run(wait())
+
+    assert other.status_code == 404
+    assert {answer.json["status"] for answer in answers} == {"completed"}
+    assert len(reader.questions) < 5
+    assert max(map(len, reader.questions)) == 2
 
 
 def test_waiting_ends_at_once_when_the_app_closes(app: App) -> None:
