@@ -170,32 +170,6 @@ def _end(thread: threading.Thread) -> None:
     raise_thread_exception(thread.ident, SystemExit)
 
 
-def test_p21_a_stopping_worker_claims_nothing_more(workshop: Workshop) -> None:
-    began, over = threading.Event(), threading.Event()
-
-    @workshop.actor("LONG")
-    def long() -> None:
-        began.set()
-        assert over.wait(15)
-
-    @workshop.actor("PROBE")
-    def probe() -> None:
-        raise AssertionError("must not run")
-
-    long.send()
-    waiting = probe.send().message_id
-    with workshop.open(threads=2) as worker:
-        assert began.wait(10)
-        assert workshop.broker.recorder.lifeline is not None
-        # Told first thing, as before_worker_shutdown does.
-        workshop.broker.recorder.before_worker_shutdown(workshop.broker, worker)
-        late = probe.send().message_id
-        over.set()
-
-    assert "started" not in workshop.history(late)
-    assert workshop.history(waiting)[0] == "enqueued"
-
-
 def test_p10_a_claim_that_gets_no_answer_before_the_worker_stops_starts_nothing(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
