@@ -1,5 +1,6 @@
 """The errors of the engine. Each one's docstring is its message."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -24,6 +25,19 @@ class SchemaMissing(DatabaseUnavailable):
 
 class JobIdTaken(PlatformError):
     """Another job with this id exists already."""
+
+
+class IdempotencyKeyReused(PlatformError):
+    """Another request was accepted under this idempotency key."""
+
+
+class UniqueKeyTaken(PlatformError):
+    """An unfinished job of this type holds the unique key."""
+
+    def __init__(self, holders: Mapping[int, str]) -> None:
+        """``holders`` are ids of jobs, by the places of the jobs that were asked for and cannot be opened."""
+        super().__init__()
+        self.holders = holders
 
 
 class RefusedByDatabase(PlatformError):

@@ -5,11 +5,14 @@ what runs often is built once, with a `Parameter` in the place of each value, an
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from peewee import CTE, SQL, Column, Context, NodeList, Select
 
 from jobplatform.models import database
+
+#: A statement takes so many items at the most: while one is put together, no other thread of the process runs.
+MOST_ROWS: Final = 500
 
 
 class Parameter:
@@ -67,6 +70,12 @@ class Statement:
         return self._query.sql
 
     def execute(self, items: Sequence[tuple[Any, ...]], *, after: str = "") -> list[tuple[Any, ...]]:
-        """As `Query.execute`, for items that are tuples in the order of the batch's columns; it answers in theirs."""
-        columns = map(list, zip(*items, strict=True))
-        return self._query.execute(dict(zip(self._names, columns, strict=True)), after=after)
+        """As `Query.execute`, for items that are tuples in the order of the batch's columns; it answers in theirs.
+
+        More than `MOST_ROWS` items become several statements: let a transaction hold them together.
+        """
+        answers: list[tuple[Any, ...]] = []
+        for start in range(0, len(items), MOST_ROWS):
+            columns = map(list, zip(*items[start : start + MOST_ROWS], strict=True))
+            answers += self._query.execute(dict(zip(self._names, columns, strict=True)), after="" if start else after)
+        return answers

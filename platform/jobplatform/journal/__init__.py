@@ -11,30 +11,37 @@ from jobplatform.journal.claim import Claim, Claimed, Refused
 from jobplatform.journal.commit import commit
 from jobplatform.journal.hint import Hint
 from jobplatform.journal.item import Item
+from jobplatform.journal.keys import IdempotencyKey, forget_expired
 from jobplatform.journal.notes import LogLine, Progress
 from jobplatform.journal.open import NewJob, Open, Opened
+from jobplatform.journal.open_once import Accepted, OpenOnce, Present
 from jobplatform.journal.release import next_due, release
 from jobplatform.journal.rescue import Rescued, rescue
 from jobplatform.journal.resend import resend
 from jobplatform.journal.settle import Settle, Settled
 
 __all__ = [
+    "Accepted",
     "Cancel",
     "CancelAnswer",
     "Claim",
     "Claimed",
     "Hint",
+    "IdempotencyKey",
     "Item",
     "LogLine",
     "NewJob",
     "Open",
+    "OpenOnce",
     "Opened",
+    "Present",
     "Progress",
     "Refused",
     "Rescued",
     "Settle",
     "Settled",
     "commit",
+    "forget_expired",
     "next_due",
     "release",
     "rescue",

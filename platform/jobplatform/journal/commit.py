@@ -12,7 +12,9 @@ from jobplatform.journal import open as opening
 from jobplatform.journal.hint import Hint
 from jobplatform.journal.item import Item
 from jobplatform.journal.open import Open
+from jobplatform.journal.open_once import OpenOnce, open_once
 from jobplatform.journal.settle import Settle, Settled
+from jobplatform.journal.transaction import roll_back
 from jobplatform.models import database
 from jobplatform.statement import Statement
 from jobplatform.states import Event
@@ -33,7 +35,7 @@ _LOCK: Final = "SELECT 1 FROM jobs WHERE id = ANY('{%s}'::uuid[]) ORDER BY id FO
 
 
 def commit(items: Sequence[Item]) -> tuple[list[Any], list[Hint]]:
-    """Write all items or none, in the calling thread's connection.
+    """Write all items or none, in the calling thread's connection; those that keys guard in transactions of their own.
 
     Returns the answers in the order of the items, and the hints to send now that all is committed.
 
@@ -41,7 +43,16 @@ def commit(items: Sequence[Item]) -> tuple[list[Any], list[Hint]]:
         JobIdTaken: a batch of new jobs met another job's id; nothing of all items was written.
         peewee.PeeweeException: nothing was written, or the answer to the commit was lost.
     """
-    return _Transaction(items).run()
+    guarded = [item for item in items if isinstance(item, OpenOnce)]
+    if not guarded:
+        return _Transaction(items).run()
+    # First: if the others then fail and all is repeated, these find what they did, and the others did nothing.
+    opened, hints = open_once(guarded)
+    if len(guarded) == len(items):
+        return opened, hints
+    written, more = _Transaction([item for item in items if not isinstance(item, OpenOnce)]).run()
+    first, others = iter(opened), iter(written)
+    return [next(first if isinstance(item, OpenOnce) else others) for item in items], hints + more
 
 
 class _Transaction:
@@ -63,7 +74,7 @@ class _Transaction:
                 database.execute_sql("COMMIT")
         except Exception:
             if not alone:
-                _roll_back()
+                roll_back()
             raise
         self._fence()
         return self._answers, self._hints
@@ -135,10 +146,3 @@ def _ids(item: Item) -> Sequence[str]:
 def _lock(items: Sequence[Item]) -> str:
     ids = {str(UUID(item.locks)) for item in items if item.locks is not None}  # they become part of the SQL
     return _LOCK % ",".join(sorted(ids)) if ids else ""
-
-
-def _roll_back() -> None:
-    try:
-        database.execute_sql("ROLLBACK")
-    except Exception:
-        database.close()  # a connection that cannot even roll back is of no more use

@@ -15,6 +15,9 @@ from jobplatform.models import Job, JobTag
 from jobplatform.statement import Batch, Statement
 from jobplatform.states import Event, Status
 
+#: With this, a batch of ten thousand jobs is about what a commit takes at the most.
+_TEXT_AROUND: Final = 500
+
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
@@ -40,6 +43,8 @@ class NewJob:
     tags: Sequence[str] = ()
     #: Once among the unfinished jobs of its type.
     unique_key: str | None = None
+    #: What is wanted where another one holds that key: ``reject``, ``return`` or ``replace``. See `OpenOnce`.
+    on_conflict: str = "reject"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,7 @@ class Open:
 
     @property
     def size(self) -> int:
-        return sum(len(job.payload) for job in self.jobs)
+        return size_of(self.jobs)
 
     def rows(self) -> Sequence[tuple[Any, ...]]:
         return [
@@ -95,6 +100,11 @@ class Open:
             if dispatched_at is not None:
                 hints.append(Hint(job.id, job.type, job.queue, stamp_of(dispatched_at)))
         return opened, hints
+
+
+def size_of(jobs: Sequence[NewJob]) -> int:
+    """How much text these jobs carry, in characters: their payloads, and what is around them."""
+    return sum(len(job.payload) for job in jobs) + _TEXT_AROUND * len(jobs)
 
 
 def _statement() -> Statement:
