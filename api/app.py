@@ -9,6 +9,7 @@ import falcon.asgi
 from api.answers import Answers
 from api.errors import answer_errors
 from api.events import JobEvents
+from api.gate import Gate
 from api.health import Health, Ready
 from api.job import Job
 from api.job_types import Types
@@ -29,10 +30,11 @@ _GIVE_UP: Final = 3
 
 
 class App(falcon.asgi.App[Request, falcon.asgi.Response]):
-    """A Falcon app that knows when it is closing, and answers a request whose body never begins."""
+    """A Falcon app behind a gate, that knows when it is closing, and answers a request whose body never begins."""
 
-    def __init__(self) -> None:
+    def __init__(self, gate: Gate) -> None:
         super().__init__(request_type=Request)
+        self._gate = gate
         #: Set when the process begins to stop: whatever waits for something ends at once.
         self.closing = asyncio.Event()
 
@@ -44,22 +46,28 @@ class App(falcon.asgi.App[Request, falcon.asgi.Response]):
         if scope["type"] == "websocket":
             await send({"type": "websocket.close"})  # there are none here, and that is worth no line in the log
             return
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        answer = await self._gate.enter(scope, send)
+        if answer is None:
+            return
         begun = False
 
         async def receive_or_refuse() -> Any:
             nonlocal begun
             event = await receive()
             if not begun and event["type"] == "http.disconnect":
-                await _refuse(scope, send)
+                await _refuse(scope, answer)
             begun = True
             return event
 
-        await super().__call__(scope, receive_or_refuse if scope["type"] == "http" else receive, send)
+        await super().__call__(scope, receive_or_refuse, answer)
 
 
 def create_app(broker: JobBroker, reader: Reader, inquiries: Inquiries, settings: Settings) -> App:  # noqa: ARG001
     """Build an app from its parts."""
-    app = App()
+    app = App(Gate(settings))
     # The writer answers at the deadline; this one ends the wait where it does not come to it.
     answers = Answers(settings.submit_timeout + 250)
     waits = Waits(lambda ids: answers.of(reader.statuses(ids)), app.closing)

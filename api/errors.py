@@ -32,7 +32,6 @@ def _write(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError) 
     resp.data = document(error, req.path)
     resp.content_type = "application/problem+json"
     resp.set_header("Cache-Control", "no-store")
-    resp.set_header("X-Content-Type-Options", "nosniff")
 
 
 async def _route_not_found(_req: Any, _resp: Any, _error: Exception, _params: Any) -> None:

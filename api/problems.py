@@ -35,12 +35,15 @@ INVALID_REQUEST: Final = Kind(400, "invalid-request", "The request is not valid"
 INVALID_PARAMETER: Final = Kind(400, "invalid-parameter", "A query parameter is not valid")
 MALFORMED_JSON: Final = Kind(400, "malformed-json", "The body is not JSON")
 INCOMPLETE_BODY: Final = Kind(400, "incomplete-body", "The body did not arrive whole")
+UNAUTHORIZED: Final = Kind(401, "unauthorized", "A key is needed")
+FORBIDDEN: Final = Kind(403, "forbidden", "This is not allowed")
 NOT_FOUND: Final = Kind(404, "not-found", "There is nothing at this path")
 JOB_NOT_FOUND: Final = Kind(404, "job-not-found", "There is no such job")
 METHOD_NOT_ALLOWED: Final = Kind(405, "method-not-allowed", "This method is not allowed here")
 TOO_LARGE: Final = Kind(413, "too-large", "The request is too large")
 UNSUPPORTED_MEDIA_TYPE: Final = Kind(415, "unsupported-media-type", "The body is of an unsupported kind")
 INVALID_JOB: Final = Kind(422, "invalid-job", "The job is not valid")
+TOO_MANY_REQUESTS: Final = Kind(429, "too-many-requests", "Too many requests")
 INTERNAL_ERROR: Final = Kind(500, "internal-error", "The platform made a mistake")
 UNAVAILABLE: Final = Kind(503, "unavailable", "The platform cannot do this right now")
 
@@ -49,12 +52,15 @@ KINDS: Final = (
     INVALID_PARAMETER,
     MALFORMED_JSON,
     INCOMPLETE_BODY,
+    UNAUTHORIZED,
+    FORBIDDEN,
     NOT_FOUND,
     JOB_NOT_FOUND,
     METHOD_NOT_ALLOWED,
     TOO_LARGE,
     UNSUPPORTED_MEDIA_TYPE,
     INVALID_JOB,
+    TOO_MANY_REQUESTS,
     INTERNAL_ERROR,
     UNAVAILABLE,
 )

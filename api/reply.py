@@ -14,4 +14,3 @@ def reply(resp: falcon.asgi.Response, json: bytes | None, cache_control: str = R
     """Answer with a JSON text, or with headers only."""
     resp.data = json
     resp.set_header("Cache-Control", cache_control)
-    resp.set_header("X-Content-Type-Options", "nosniff")

@@ -20,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _add_torture(commands, given[1:])
     else:
         commands.add_parser("torture", help=_TORTURE)
+    _add_key(commands.add_parser("key", help=_KEY, description=_KEY), given)
     _add_jobs(commands.add_parser("jobs", help=_JOBS, description=_JOBS), given)
     chosen: Callable[[], int] = parser.parse_args(given).command
     try:
@@ -70,6 +71,24 @@ def _add_torture(commands: Any, words: Sequence[str]) -> None:
     parser.set_defaults(command=lambda: torture(parser.parse_args(words), words))
 
 
+def _add_key(parser: Any, words: Sequence[str]) -> None:
+    parser.add_argument("name", metavar="NAME", help="whose it is: transitions name it")
+    parser.add_argument("scopes", metavar="SCOPES", help="what for: submit, read or operate, or several: submit+read")
+    parser.set_defaults(command=lambda: _key(parser.parse_args(words[1:])))
+
+
+def _key(given: argparse.Namespace) -> int:
+    from jobplatform.api_key import new_key
+
+    try:
+        key, entry = new_key(given.name, given.scopes)
+    except ValueError as error:
+        raise PlatformError(f"Cannot make a key: it {error}.") from None
+    print(f"The key, which is kept nowhere:      {key}")
+    print(f"Its entry in API_KEYS of the API:    {entry}")
+    return 0
+
+
 def _add_jobs(parser: Any, words: Sequence[str]) -> None:
     """Its client takes a while to load: only who asks for it does."""
     if words[:1] == ["jobs"]:
@@ -79,6 +98,7 @@ def _add_jobs(parser: Any, words: Sequence[str]) -> None:
         parser.set_defaults(command=lambda: run(parser.parse_args(words[1:]), settings()))
 
 
+_KEY: Final = "make a key for the API: prints it, this once, and its entry for API_KEYS"
 _JOBS: Final = "list, show, submit, watch, cancel, retry and explain jobs of a platform that runs"
 _TORTURE: Final = "hurt a whole platform of its own in every way, and prove that nothing is lost"
 

@@ -1,6 +1,7 @@
 """The environment, read in one place into one frozen `Settings`. Nothing else reads it."""
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
@@ -11,9 +12,12 @@ from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
+from jobplatform.api_key import ApiKey, parse_api_keys
 from jobplatform.errors import SettingsError
 
 _MINUTES: Final = 60_000
+_RATE: Final = re.compile(r"[1-9][0-9]{0,8}/(second|minute|hour|day)")
+_ORIGIN: Final = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 
 
 def _text(value: str) -> str:
@@ -63,8 +67,21 @@ def _yes_or_no(value: str) -> bool:
         raise ValueError("must be true or false") from None
 
 
-def _setting(variable: str, default: Any, parse: Callable[[str], Any]) -> Any:
-    return field(default=default, metadata={"variable": variable, "parse": parse})
+def _rate(value: str) -> str:
+    if not _RATE.fullmatch(value.strip()):
+        raise ValueError("must be a number of requests per second, minute, hour or day, such as 100/second")
+    return value.strip()
+
+
+def _origins(value: str) -> tuple[str, ...]:
+    origins = tuple(origin.strip().rstrip("/").lower() for origin in value.split(",") if origin.strip())
+    if not origins or not all(_ORIGIN.fullmatch(origin) for origin in origins):
+        raise ValueError("must be one or more origins such as https://example.org:8443, separated by commas")
+    return origins
+
+
+def _setting(variable: str, default: Any, parse: Callable[[str], Any], *, secret: bool = False) -> Any:
+    return field(default=default, metadata={"variable": variable, "parse": parse, "secret": secret})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,10 +110,14 @@ class Settings:
     max_payload_bytes: int = _setting("MAX_PAYLOAD_BYTES", 1_048_576, _whole(1))
     #: The largest body of a batch, in bytes.
     max_body_bytes: int = _setting("MAX_BODY_BYTES", 33_554_432, _whole(1))
-    #: name:scope+scope:sha256 of the key, separated by commas.
-    api_keys: str = _setting("API_KEYS", "", str.strip)
+    #: Who may do what, by the SHA-256 of their keys. None: no key is asked for.
+    api_keys: tuple[ApiKey, ...] = _setting("API_KEYS", (), parse_api_keys, secret=True)
     #: Says that an API without keys may listen beyond loopback.
     allow_anonymous: bool = _setting("ALLOW_ANONYMOUS", False, _yes_or_no)
+    #: How many requests one key, or one address without keys, may send. Empty: as many as it likes.
+    rate_limit: str = _setting("RATE_LIMIT", "", _rate)
+    #: The web pages of other origins that may call the API.
+    cors_origins: tuple[str, ...] = _setting("CORS_ORIGINS", (), _origins)
 
     #: Where the command line finds the API, and the key that it shows. Empty: at HOST and PORT, and none.
     api_url: str = _setting("API_URL", "", _address("http", "https"))
@@ -152,7 +173,8 @@ def read_settings(environment: Mapping[str, str] | None = None, env_file: Path |
             try:
                 values[setting.name] = setting.metadata["parse"](value)
             except ValueError as error:
-                raise SettingsError(f"{variable} is {value!r}: it {error}.") from None
+                said = "" if setting.metadata["secret"] else f" is {value!r}: it"
+                raise SettingsError(f"{variable}{said} {error}.") from None
     return Settings(**values)
 
 

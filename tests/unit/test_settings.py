@@ -24,7 +24,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert (given.max_payload_bytes, given.max_body_bytes) == (1_048_576, 33_554_432)
     assert (given.max_retries, given.min_backoff, given.max_backoff) == (3, 1_000, 600_000)
     assert (given.time_limit, given.keeper_tick, given.resend_grace) == (600_000, 1_000, 10_000)
-    assert (given.database_url, given.redis_url, given.api_keys, given.allow_anonymous) == ("", "", "", False)
+    assert (given.database_url, given.redis_url, given.api_keys, given.allow_anonymous) == ("", "", (), False)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,13 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         ("ALLOW_ANONYMOUS", "True", "allow_anonymous", True),
         ("ALLOW_ANONYMOUS", "no", "allow_anonymous", False),
         ("MAX_RETRIES", "0", "max_retries", 0),
+        ("RATE_LIMIT", " 100/second ", "rate_limit", "100/second"),
+        (
+            "CORS_ORIGINS",
+            "https://A.example:8443/, http://[::1]",
+            "cors_origins",
+            ("https://a.example:8443", "http://[::1]"),
+        ),
         ("HOST", "", "host", "127.0.0.1"),
     ],
 )
@@ -66,6 +73,13 @@ def test_a_variable_sets_its_setting(variable: str, value: str, field: str, mean
         ("ACTORS", "mine/jobs"),
         ("ALLOW_ANONYMOUS", "perhaps"),
         ("HOST", "  "),
+        ("RATE_LIMIT", "100"),
+        ("RATE_LIMIT", "0/second"),
+        ("RATE_LIMIT", "5/fortnight"),
+        ("CORS_ORIGINS", "*"),
+        ("CORS_ORIGINS", "example.org"),
+        ("CORS_ORIGINS", "https://example.org/path"),
+        ("CORS_ORIGINS", "null"),
     ],
 )
 def test_a_wrong_value_is_one_line_that_names_variable_value_and_what_it_must_be(variable: str, value: str) -> None:

@@ -1,0 +1,129 @@
+"""What every request passes before it is routed: its id, who sends it, how many it may send; and the headers that
+every answer gets on its way out.
+
+It is no middleware of Falcon's, which would cost several times as much (docs/decisions/0012, 0041).
+"""
+
+import re
+from collections.abc import Awaitable, Callable
+from itertools import count
+from typing import Any, Final
+from uuid import uuid4
+
+from api.cors import Cors
+from api.keys import SAFE, Keys, scope_for
+from api.problems import FORBIDDEN, TOO_MANY_REQUESTS, UNAUTHORIZED, Problem, document
+from api.rate_limit import RateLimit
+from jobplatform.settings import Settings
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+_REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
+
+#: An answer that brings a policy of its own, such as a page, keeps it.
+_POLICY: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+_SECURITY: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+
+
+class Gate:
+    """Lets requests in, or answers them itself with a problem."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._keys = Keys(settings.api_keys) if settings.api_keys else None
+        self._cors = Cors(settings.cors_origins) if settings.cors_origins else None
+        self._limit = RateLimit(settings.rate_limit, settings.redis_url) if settings.rate_limit else None
+
+        # Of the UUIDs of one process only the end differs: a new one each time would cost as much as all else here.
+        self._ids = str(uuid4())[:24].encode()
+        self._numbers = count()
+
+    async def enter(self, scope: dict[str, Any], send: Send) -> Send | None:
+        """How to send the answer to a request that may come in; None if it was answered here.
+
+        Sets `jobplatform.request_id`, and `jobplatform.who` where a key was shown.
+        """
+        given: dict[bytes, bytes] = dict(scope["headers"])
+        request_id = given.get(b"x-request-id", b"")
+        if not _REQUEST_ID.fullmatch(request_id):
+            request_id = b"%s%012x" % (self._ids, next(self._numbers))
+        scope["jobplatform.request_id"] = request_id.decode()
+        added: Headers = [(b"x-request-id", request_id), *_SECURITY]
+        if self._cors:
+            added += self._cors.headers(given)
+
+        async def send_with_headers(event: dict[str, Any]) -> None:
+            if event["type"] == "http.response.start":
+                headers: Headers = event["headers"]
+                for name, _ in headers:
+                    if name == b"content-security-policy":
+                        event["headers"] = [*headers, *added]
+                        break
+                else:
+                    event["headers"] = [*headers, *added, _POLICY]
+            await send(event)
+
+        if self._cors and self._cors.is_preflight(scope["method"], given):
+            await _answer(send_with_headers, 204, self._cors.preflight(), b"")
+            return None
+        refused = self._refuse(scope, given)
+        if refused is None and self._limit is not None:
+            refused = await _too_many(self._limit, scope)
+        if refused is None:
+            return send_with_headers
+        body = document(refused, scope["path"])
+        headers = [(b"content-type", b"application/problem+json"), (b"cache-control", b"no-store")]
+        headers += [(name.lower().encode(), value.encode()) for name, value in dict(refused.headers or ()).items()]
+        await _answer(send_with_headers, refused.status_code, headers, body, only_head=scope["method"] == "HEAD")
+        return None
+
+    def _refuse(self, scope: dict[str, Any], given: dict[bytes, bytes]) -> Problem | None:
+        method = scope["method"]
+        if self._keys is None:
+            return None if method in SAFE else self._refuse_other_sites(given)
+        needed = scope_for(method, scope["path"])
+        if needed is None:
+            return None
+        if (authorization := given.get(b"authorization")) is None:
+            return _unauthorized("Show a key: Authorization: Bearer <key>.", "Bearer")
+        if (key := self._keys.find(authorization)) is None:
+            return _unauthorized("This is no key of this platform.", 'Bearer error="invalid_token"')
+        if needed not in key.scopes:
+            wanted = f'Bearer error="insufficient_scope", scope="{needed}"'
+            return Problem(
+                FORBIDDEN, f"This needs a key with the scope {needed}.", headers={"WWW-Authenticate": wanted}
+            )
+        scope["jobplatform.who"] = key.name
+        return None
+
+    def _refuse_other_sites(self, given: dict[bytes, bytes]) -> Problem | None:
+        """Where no key is asked for, a page of anybody's could make its visitors' browsers act on their jobs."""
+        if (origin := given.get(b"origin")) is None or (self._cors and self._cors.allows(origin)):
+            return None
+        site = given.get(b"sec-fetch-site")
+        same = site in (b"same-origin", b"none") if site else origin.partition(b"//")[2] == given.get(b"host")
+        return None if same else Problem(FORBIDDEN, "Pages of other origins may not do this: CORS_ORIGINS lists none.")
+
+
+async def _too_many(limit: RateLimit, scope: dict[str, Any]) -> Problem | None:
+    if scope_for(scope["method"], scope["path"]) is None:
+        return None
+    who = scope.get("jobplatform.who")
+    client = scope.get("client") or ("unknown",)
+    headers = await limit.hit(f"key:{who}" if who else f"address:{client[0]}")
+    return None if headers is None else Problem(TOO_MANY_REQUESTS, f"The limit is {limit}.", headers=headers)
+
+
+def _unauthorized(detail: str, challenge: str) -> Problem:
+    return Problem(UNAUTHORIZED, detail, headers={"WWW-Authenticate": challenge})
+
+
+async def _answer(send: Send, status: int, headers: Headers, body: bytes, *, only_head: bool = False) -> None:
+    headers = [*headers, (b"content-length", str(len(body)).encode())] if status != 204 else headers
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if only_head else body})

@@ -1,0 +1,45 @@
+"""Who shows which key, and what it is good for. Compared in constant time."""
+
+from collections.abc import Sequence
+from hmac import compare_digest
+from typing import Final
+
+from jobplatform.api_key import ApiKey, digest_of
+
+#: Methods that only look.
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+_SUBMITTING: Final = frozenset({"/jobs", "/jobs/batch"})
+_OPEN: Final = frozenset({"/health", "/ready", "/docs", "/openapi.json"})
+_OPEN_BELOW: Final = ("/docs/", "/problems/")
+
+
+class Keys:
+    """The keys that let somebody in."""
+
+    def __init__(self, keys: Sequence[ApiKey]) -> None:
+        self._keys = [(key.digest, key) for key in keys]
+
+    def find(self, authorization: bytes) -> ApiKey | None:
+        """The key that an ``Authorization`` header shows, if it is one of ours.
+
+        All keys are looked at, whichever fits: how long it takes says nothing.
+        """
+        scheme, _, shown = authorization.partition(b" ")
+        if scheme.lower() != b"bearer":
+            return None
+        digest = digest_of(shown.strip())
+        found = None
+        for known, key in self._keys:
+            if compare_digest(known, digest):
+                found = key
+        return found
+
+
+def scope_for(method: str, path: str) -> str | None:
+    """The scope that a request needs; None if anybody may send it."""
+    if path in _OPEN or path.startswith(_OPEN_BELOW):
+        return None
+    if method in SAFE:
+        return "read"
+    return "submit" if path in _SUBMITTING and method == "POST" else "operate"
