@@ -249,6 +249,16 @@ class Action(Table):
         table_name = "actions"
 
 
+class Secret(Table):
+    """What the processes of a deployment sign with."""
+
+    name = TextField(primary_key=True)
+    value = TextField()
+
+    class Meta:
+        table_name = "secrets"
+
+
 class SchemaMigration(Table):
     """One numbered migration that the database contains."""
 
@@ -270,5 +280,6 @@ MODELS: Final[tuple[type[Any], ...]] = (
     IdempotencyKey,
     PausedQueue,
     Action,
+    Secret,
     SchemaMigration,
 )

@@ -84,6 +84,12 @@ CREATE TABLE actions (
 CREATE INDEX actions_unfinished ON actions (created_at) WHERE finished_at IS NULL;
 CREATE INDEX actions_by_time ON actions (created_at, id);
 
+-- What the processes of a deployment sign with. Whoever needs one first makes it.
+CREATE TABLE secrets (
+    name  text PRIMARY KEY,
+    value text NOT NULL                                -- hexadecimal
+);
+
 INSERT INTO schema_migrations (version) VALUES (2);
 
 COMMIT;

@@ -1,0 +1,31 @@
+"""Several queries that see the database at one moment."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from jobplatform.models import database
+
+
+@contextmanager
+def one_moment() -> Iterator[None]:
+    """What is read in the block, in the calling thread's connection, is read at one moment. Nothing can be written."""
+    database.execute_sql("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    try:
+        yield
+        database.execute_sql("COMMIT")
+    except BaseException:
+        _roll_back()
+        raise
+
+
+def rows(sql: str, values: Any = None) -> list[tuple[Any, ...]]:
+    """What a query finds, in the calling thread's connection."""
+    return list(database.execute_sql(sql, values).fetchall())
+
+
+def _roll_back() -> None:
+    try:
+        database.execute_sql("ROLLBACK")
+    except Exception:
+        database.close()  # a connection that cannot even roll back is of no more use

@@ -1,0 +1,168 @@
+"""Walking along an index past the jobs that fit a filter: a bounded piece of the way at a time, however few fit."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from jobplatform.queries.estimate import estimated_rows
+from jobplatform.queries.filter import JobFilter
+from jobplatform.queries.snapshot import rows
+from jobplatform.states import Status
+
+#: For so many seconds a walk goes on looking for more, and so many jobs it passes with one query.
+PATIENCE: Final = 0.02
+MOST_PASSED: Final = 4_000
+#: A query of a walk looks into payloads of so many bytes, as they are stored, at the most.
+MOST_SEARCHED: Final = 2_000_000
+
+
+class Position(NamedTuple):
+    """A place in the order of the jobs: that of one of them."""
+
+    created_at: datetime
+    id: str
+
+
+class Found(NamedTuple):
+    """A job that fits. ``stored`` is how many bytes its texts take in the database."""
+
+    at: Position
+    stored: int
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """Jobs that fit a filter, in the order of their acceptance."""
+
+    found: list[Found]
+    #: Behind which job to go on; None: there is none behind the last one found.
+    next: Position | None
+
+
+def walk(
+    which: JobFilter,
+    *,
+    newest_first: bool,
+    after: Position | None,
+    limit: int,
+    patience: float = PATIENCE,
+    most_passed: int = MOST_PASSED,
+) -> Walk:
+    """Find up to ``limit`` jobs behind a position.
+
+    It may find fewer, or none, though there are more: then time was up, and ``next`` says where to go on.
+    """
+    deadline = time.monotonic() + patience
+    sources = list(_sources(which))
+    found: list[Found] = []
+    piece = min(limit + 1, most_passed)
+    while True:
+        fitting, after = _pass(which, sources, newest_first, after, piece)
+        found += fitting
+        if len(found) > limit:
+            return Walk(found[:limit], found[limit - 1].at)
+        if after is None or time.monotonic() > deadline:
+            return Walk(found, after)
+        piece = min(max(4 * piece, 200), most_passed)
+
+
+class _Source(NamedTuple):
+    """An index range that the jobs lie in, ordered by their acceptance."""
+
+    tables: str
+    condition: str
+    value: Any
+    #: The column on which nothing else need be asked.
+    column: str
+
+
+def _sources(which: JobFilter) -> Iterator[_Source]:
+    """The ranges of the index that the fewest jobs have to be passed in."""
+    choices: dict[tuple[str, str], tuple[str, ...]] = {}
+    if which.tag is not None:
+        choices["job_tags", "tag"] = (which.tag,)
+    if which.statuses and len(set(which.statuses)) < len(Status):
+        choices["jobs", "status"] = tuple(map(str, which.statuses))
+    if which.types:
+        choices["jobs", "type"] = which.types
+    if not choices:
+        yield _Source("jobs AS j", "true", None, "")
+        return
+    best = next(iter(choices))
+    if len(choices) > 1:
+        best = min(choices, key=lambda choice: estimated_rows(choice[0], choice[1], choices[choice]))
+    table, column = best
+    for value in dict.fromkeys(choices[best]):
+        if table == "job_tags":
+            yield _Source("job_tags AS o JOIN jobs AS j ON j.id = o.job_id", "o.tag = %s", value, column)
+        else:
+            yield _Source("jobs AS j", f"j.{column} = %s", value, column)
+
+
+#: What is asked of each job on the way.
+_COLUMNS: Final = (
+    "j.id, j.created_at, j.status, j.type, j.priority, j.tags, j.payload,"
+    " pg_column_size(j.payload) + coalesce(pg_column_size(j.result), 0) + coalesce(pg_column_size(j.error), 0)"
+    " AS stored"
+)
+
+#: Passes a piece of the way. Of the jobs that it passes it answers those that fit, and the last one.
+_PIECE: Final = """
+SELECT id::text, created_at, stored, fits, passed = {piece} OR searched > {most_searched} AS goes_on
+FROM (
+    SELECT id, created_at, stored, searched, number, coalesce({condition}, false) AS fits, count(*) OVER () AS passed
+    FROM (
+        SELECT *, row_number() OVER way AS number, sum({searched}) OVER way AS searched
+        FROM ({way}) AS way
+        WINDOW way AS (ORDER BY created_at {order}, id {order} ROWS UNBOUNDED PRECEDING)
+        ORDER BY created_at {order}, id {order}
+    ) AS numbered
+    WHERE searched - {searched} <= {most_searched}
+) AS examined
+WHERE fits OR number = passed
+ORDER BY number
+"""
+
+
+def _pass(
+    which: JobFilter, sources: list[_Source], newest_first: bool, after: Position | None, piece: int
+) -> tuple[list[Found], Position | None]:
+    """Those that fit among the next so many jobs, and the last one passed; None where the way ends."""
+    order = "DESC" if newest_first else "ASC"
+    ways: list[str] = []
+    values: list[Any] = []
+    for source in sources:
+        key = ("o.created_at", "o.job_id") if source.column == "tag" else ("j.created_at", "j.id")
+        conditions = [source.condition]
+        values += [] if source.value is None else [source.value]
+        for condition, of_condition in which.times():
+            conditions.append(condition.replace("created_at", key[0]))
+            values += of_condition
+        if after is not None:
+            conditions.append(f"({key[0]}, {key[1]}) {'<' if newest_first else '>'} (%s, %s::uuid)")
+            values += [after.created_at, after.id]
+        ways.append(
+            f"(SELECT {_COLUMNS} FROM {source.tables} WHERE {' AND '.join(conditions)}"
+            f" ORDER BY {key[0]} {order}, {key[1]} {order} LIMIT {piece})"
+        )
+    way = ways[0] if len(ways) == 1 else _merged(ways, order, piece)
+    parts = list(which.parts(besides=sources[0].column))
+    sql = _PIECE.format(
+        way=way,
+        order=order,
+        piece=piece,
+        condition=" AND ".join(part for part, _ in parts) or "true",
+        searched="pg_column_size(payload)" if which.search else "0",
+        most_searched=MOST_SEARCHED,
+    )
+    # The conditions come before the way in the text of the statement.
+    passed = rows(sql, [value for _, of_part in parts for value in of_part] + values)
+    fitting = [Found(Position(at, id), stored) for id, at, stored, fits, _ in passed if fits]  # noqa: A001
+    goes_on = bool(passed) and passed[-1][4]
+    return fitting, Position(passed[-1][1], passed[-1][0]) if goes_on else None
+
+
+def _merged(ways: list[str], order: str, piece: int) -> str:
+    return f"SELECT * FROM ({' UNION ALL '.join(ways)}) AS ways ORDER BY created_at {order}, id {order} LIMIT {piece}"
