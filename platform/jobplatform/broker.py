@@ -27,7 +27,7 @@ from jobplatform.errors import DatabaseUnavailable, SettingsError, UnknownType
 from jobplatform.high_first import HighFirst
 from jobplatform.hints import NAMESPACE
 from jobplatform.job_actor import JobActor, make_actor, refuse
-from jobplatform.journal import Opened
+from jobplatform.journal import Accepted, IdempotencyKey, Opened, Present
 from jobplatform.message import JobMessage
 from jobplatform.recorder import Recorder
 from jobplatform.redis_client import patient_client
@@ -92,21 +92,37 @@ class JobBroker(RedisBroker):
 
         The future answers when their rows are committed and their hints were sent. It raises `DatabaseUnavailable`
         after the ``deadline`` (a monotonic time), `RefusedByDatabase`, or `JobIdTaken`.
+
+        Jobs with unique keys are submitted with `submit_once`.
         """
-        for message in messages:
-            self.emit_before("enqueue", message, None)
+        self._emit_enqueue(messages)
         opened = self.recorder.open(messages, deadline)
-        opened.add_done_callback(lambda done: self._emit_enqueued(messages, done))
+        if self._is_told("after_enqueue"):
+            opened.add_done_callback(lambda done: self._emit_enqueued(messages, done))
         return opened
 
+    def submit_once(
+        self, messages: Sequence[JobMessage], key: IdempotencyKey | None, deadline: float | None = None
+    ) -> "Future[Accepted]":
+        """As `submit`, unless a request was accepted under this idempotency key, or a unique key is held.
+
+        The future also raises `IdempotencyKeyReused` and `UniqueKeyTaken`.
+        """
+        self._emit_enqueue(messages)
+        accepted = self.recorder.open_once(messages, key, deadline)
+        if self._is_told("after_enqueue"):
+            accepted.add_done_callback(lambda done: self._emit_accepted(messages, done))
+        return accepted
+
     def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
-        """Accept one job, and wait until it is on record.
+        """Accept one job, and wait until it is on record. Gives its message, or that of the job that stands for it.
 
         Where the calling thread runs an attempt, two things are no new jobs: the attempt's own message, which asks
         for a retry (P11), and what middleware sends after the actor has returned, which belongs to the outcome (P13).
 
         Raises:
             DatabaseUnavailable: it is not known whether the job was accepted.
+            UniqueKeyTaken: another job holds its unique key.
             SettingsError: this process has no database.
         """
         if not self.recorder.has_database:
@@ -119,12 +135,8 @@ class JobBroker(RedisBroker):
         self.emit_before("enqueue", job, delay)
         if attempt is not None and attempt.over:
             attempt.follow_ups.append(self.recorder.new_job(job, delay))
-        else:
-            try:
-                opened = self.recorder.open([job], time.monotonic() + SEND_TIMEOUT, delay)
-                opened.result(SEND_TIMEOUT + 1)
-            except TimeoutError:
-                raise DatabaseUnavailable() from None
+        elif (other := self._open(job, delay)) is not None:
+            return replace(job, message_id=other.id)
         self.emit_after("enqueue", job, delay)
         return message
 
@@ -176,6 +188,34 @@ class JobBroker(RedisBroker):
             if "result" in kwargs:
                 kwargs["result"] = attempt.result
         super().emit_after(signal, *args, **kwargs)
+
+    def _open(self, job: JobMessage, delay: int | None) -> Present | None:
+        """Put a job on record, and wait for that. Gives the job that stands for it, if there is one."""
+        deadline = time.monotonic() + SEND_TIMEOUT
+        try:
+            if job.unique_key is None:
+                self.recorder.open([job], deadline, delay).result(SEND_TIMEOUT + 1)
+                return None
+            [accepted], _ = self.recorder.open_once([job], None, deadline, delay).result(SEND_TIMEOUT + 1)
+        except TimeoutError:
+            raise DatabaseUnavailable() from None
+        return accepted if isinstance(accepted, Present) else None
+
+    def _is_told(self, signal: str) -> bool:
+        """Whether any middleware wants to hear of this: most of Dramatiq's do not, and for a batch it counts."""
+        nothing = getattr(Middleware, signal)
+        return any(getattr(getattr(each, signal), "__func__", None) is not nothing for each in self.middleware)
+
+    def _emit_enqueue(self, messages: Sequence[JobMessage]) -> None:
+        if self._is_told("before_enqueue"):
+            for message in messages:
+                self.emit_before("enqueue", message, None)
+
+    def _emit_accepted(self, messages: Sequence[JobMessage], accepted: "Future[Accepted]") -> None:
+        if not accepted.cancelled() and accepted.exception() is None and not accepted.result().replayed:
+            for message, job in zip(messages, accepted.result().jobs, strict=True):
+                if not isinstance(job, Present):
+                    self.emit_after("enqueue", message, None)
 
     def _emit_enqueued(self, messages: Sequence[JobMessage], opened: "Future[list[Opened]]") -> None:
         if not opened.cancelled() and opened.exception() is None:

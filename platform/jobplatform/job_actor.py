@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, Generic, NoReturn, ParamSpec, TypeVar
 
@@ -22,6 +22,9 @@ R = TypeVar("R")
 
 #: The queues, each with the priority that Dramatiq gives to what it has fetched of them.
 PRIORITIES: Final = {"default": DEFAULT, "high": HIGH}
+
+#: What may be wanted where another job holds a unique key.
+CONFLICTS: Final = ("reject", "return", "replace")
 
 #: The options that one job may have of its own. All of them can be told in JSON.
 JOB_OPTIONS: Final = frozenset(
@@ -90,6 +93,9 @@ class JobActor(dramatiq.Actor[P, R], Generic[P, R]):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
         priority: str | None = None,
+        tags: Iterable[str] = (),
+        unique_key: str | None = None,
+        on_conflict: str = "reject",
         **options: Any,
     ) -> JobMessage:
         """Build a message for a new job. ``priority`` names the queue; the other options are Dramatiq's.
@@ -98,8 +104,16 @@ class JobActor(dramatiq.Actor[P, R], Generic[P, R]):
             InvalidPayload: the arguments do not fit the signature.
             Unsupported: an option that the platform does not offer.
         """
-        payload = self.signature.encode(args, kwargs or {})
-        return self.message_from_json(payload, priority=priority or self.queue_name, options=_as_json(options))
+        if isinstance(tags, str):
+            raise Unsupported("The tags are several: give a list of them.")
+        return self.message_from_json(
+            self.signature.encode(args, kwargs or {}),
+            priority=priority or self.queue_name,
+            tags=tuple(dict.fromkeys(tags)),
+            unique_key=unique_key,
+            on_conflict=on_conflict,
+            options=_as_json(options),
+        )
 
     def message_from_json(
         self,
@@ -111,15 +125,18 @@ class JobActor(dramatiq.Actor[P, R], Generic[P, R]):
         request_id: str | None = None,
         tags: tuple[str, ...] = (),
         unique_key: str | None = None,
+        on_conflict: str = "reject",
         options: dict[str, Any] | None = None,
     ) -> JobMessage:
         """Build a message for a new job from a payload that `signature` has checked.
 
         Raises:
-            Unsupported: an unknown priority or option.
+            Unsupported: an unknown priority, way out of a conflict, or option.
         """
         if priority not in PRIORITIES:
             raise Unsupported(f"The priority must be one of {', '.join(PRIORITIES)}, not {priority!r}.")
+        if on_conflict not in CONFLICTS:
+            raise Unsupported(f"on_conflict must be one of {', '.join(CONFLICTS)}, not {on_conflict!r}.")
         if unknown := (options or {}).keys() - JOB_OPTIONS:
             raise Unsupported(f"A job cannot have the option {', '.join(sorted(unknown))}.")
         return JobMessage(
@@ -135,6 +152,7 @@ class JobActor(dramatiq.Actor[P, R], Generic[P, R]):
             request_id=request_id,
             tags=tags,
             unique_key=unique_key,
+            on_conflict=on_conflict,
             on_crash=self.options.get("on_crash", "retry"),
         )
 
@@ -148,17 +166,21 @@ class JobActor(dramatiq.Actor[P, R], Generic[P, R]):
     ) -> JobMessage:
         """Accept a job: on record, and sent, when this returns. Its id is the message's ``message_id``.
 
-        ``delay`` is milliseconds or a timedelta. ``priority`` is ``high`` or ``default``.
+        ``delay`` is milliseconds or a timedelta. ``priority`` is ``high`` or ``default``. ``tags`` are strings to find
+        it by. ``unique_key`` comes once among the unfinished jobs of this type: where another one holds it,
+        ``on_conflict`` says whether to ``reject`` the new job, to ``return`` the other one in its place, or to
+        ``replace`` the other one, as long as it waits.
 
         Raises:
             InvalidPayload: the arguments do not fit the signature.
+            UniqueKeyTaken: another job holds the unique key.
             DatabaseUnavailable: it is not known whether the job was accepted.
         """
         if isinstance(delay, timedelta):
             delay = int(delay.total_seconds() * 1000)
         message = self.message_with_options(args=args, kwargs=kwargs, **options)
-        self.broker.enqueue(message, delay=delay)
-        return message
+        accepted: JobMessage = self.broker.enqueue(message, delay=delay)  # type: ignore[assignment]
+        return accepted
 
 
 def make_actor(broker: Broker, type: str, function: Callable[P, R], options: dict[str, Any]) -> JobActor[P, R]:  # noqa: A002

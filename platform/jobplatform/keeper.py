@@ -32,7 +32,7 @@ log: Final = logging.getLogger(__name__)
 
 QUEUES: Final = ("high", "default")
 
-#: Seconds between two sweeps of the output folder.
+#: Seconds between two sweeps of the output folder, and of the idempotency keys that have expired.
 _SWEEP_EVERY: Final = 600.0
 
 #: What a look leaves in Redis, for a minute.
@@ -69,6 +69,7 @@ class Keeper:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self.run, name="keeper", daemon=True)
         self._swept_at = time.monotonic()
+        self._forgets = True
         self._rest_until = dict.fromkeys(QUEUES, 0.0)
         self._id: int | None = None
         self._done = keepers.Done()
@@ -129,12 +130,14 @@ class Keeper:
         resent = [self._resend(queue) for queue in QUEUES]
         if time.monotonic() - self._swept_at > _SWEEP_EVERY:
             self._swept_at = time.monotonic()
+            self._forgets = True
             self._sweep()
+        forgotten = self._forget()
         tick = self._settings.keeper_tick / 1000
         self._done += keepers.Done(released, rescued, sum(resent))
         if time.monotonic() - self._told_at >= tick:
             self._tell()
-        if BATCH_SIZE in (released, rescued, *resent):
+        if BATCH_SIZE in (released, rescued, *resent, forgotten):
             return _SHORTEST_PAUSE  # there is more, and meanwhile another worker may have died
         if self._deaths.suspects_someone:
             tick = min(tick, _PAUSE_OF_SUSPICION)
@@ -192,6 +195,14 @@ class Keeper:
             sweep(self._settings.output_dir)
         except OSError as error:  # no reason to leave the jobs alone
             log.warning("The output folder cannot be swept: %s", error)
+
+    def _forget(self) -> int:
+        """Delete idempotency keys that have expired, a batch at the most, until there are no more of them."""
+        if not self._forgets:
+            return 0
+        forgotten = journal.forget_expired(BATCH_SIZE)
+        self._forgets = forgotten == BATCH_SIZE
+        return forgotten
 
     def _tell(self) -> None:
         if self._id is not None:

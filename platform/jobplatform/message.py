@@ -21,6 +21,7 @@ class JobMessage(Message[Any]):
     request_id: str | None = None
     tags: tuple[str, ...] = ()
     unique_key: str | None = None
+    on_conflict: str = "reject"
     on_crash: str = "retry"
 
     def __str__(self) -> str:

@@ -19,7 +19,17 @@ from jobplatform.context import write_through
 from jobplatform.errors import InvalidPayload
 from jobplatform.hands import Hands
 from jobplatform.hints import HintSender
-from jobplatform.journal import Claimed, NewJob, Open, Opened, Settle, Settled
+from jobplatform.journal import (
+    Accepted,
+    Claimed,
+    IdempotencyKey,
+    NewJob,
+    Open,
+    Opened,
+    OpenOnce,
+    Settle,
+    Settled,
+)
 from jobplatform.keeper import Keeper
 from jobplatform.lifeline import Lifeline
 from jobplatform.message import JobMessage
@@ -47,6 +57,9 @@ class Recorder(Middleware):
         self._settings = settings
         sender = HintSender(quick_client(settings.redis_url or "redis://localhost:6379"))
         self.writer = Writer(sender.send)
+        # Their transactions take longer, or may have to wait for another's: no other item shall wait with them.
+        self._key_writer = Writer(sender.send)
+        self._batch_writer = Writer(sender.send)
         self._hands = Hands()
         self.claims = Claims(self.writer, sender, self._hands, settings.crash_limit)
         self.lifeline: Lifeline | None = None
@@ -82,13 +95,26 @@ class Recorder(Middleware):
             request_id=message.request_id,
             tags=message.tags,
             unique_key=message.unique_key,
+            on_conflict=message.on_conflict,
         )
 
     def open(
         self, messages: Sequence[JobMessage], deadline: float | None, delay: int | None = None
     ) -> "Future[list[Opened]]":
-        """Ask for these jobs to be accepted, all or none."""
-        return self.writer.put(Open([self.new_job(message, delay) for message in messages], deadline))
+        """Ask for these jobs to be accepted, all or none. None of them has a unique key."""
+        writer = self.writer if len(messages) == 1 else self._batch_writer
+        return writer.put(Open([self.new_job(message, delay) for message in messages], deadline))
+
+    def open_once(
+        self,
+        messages: Sequence[JobMessage],
+        key: IdempotencyKey | None,
+        deadline: float | None,
+        delay: int | None = None,
+    ) -> "Future[Accepted]":
+        """Ask for these jobs to be accepted, all or none, as their keys allow."""
+        writer = self._key_writer if len(messages) == 1 else self._batch_writer
+        return writer.put(OpenOnce([self.new_job(message, delay) for message in messages], key, deadline))
 
     # Running
 

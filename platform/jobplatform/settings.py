@@ -110,6 +110,8 @@ class Settings:
     max_payload_bytes: int = _setting("MAX_PAYLOAD_BYTES", 1_048_576, _whole(1))
     #: The largest body of a batch, in bytes.
     max_body_bytes: int = _setting("MAX_BODY_BYTES", 33_554_432, _whole(1))
+    #: How long the jobs of a request are remembered under its Idempotency-Key.
+    idempotency_ttl: int = _setting("IDEMPOTENCY_TTL", 24 * 60 * _MINUTES, _whole(60_000))
     #: Who may do what, by the SHA-256 of their keys. None: no key is asked for.
     api_keys: tuple[ApiKey, ...] = _setting("API_KEYS", (), parse_api_keys, secret=True)
     #: Says that an API without keys may listen beyond loopback.
