@@ -13,6 +13,20 @@ from tests.services.journal import connected, read
 from tests.services.workshop import QUICK, Workshop
 
 
+#: The tables that tests of the journal fill.
+_EMPTIED = (
+    "jobs",
+    "transitions",
+    "workers",
+    "job_logs",
+    "job_tags",
+    "payload_versions",
+    "idempotency_keys",
+    "paused_queues",
+    "actions",
+)
+
+
 @pytest.fixture(scope="session")
 def _journal_database(postgres_server: Postgres) -> Iterator[str]:
     with fresh_database(postgres_server) as url:
@@ -22,7 +36,7 @@ def _journal_database(postgres_server: Postgres) -> Iterator[str]:
 @pytest.fixture
 def journal_url(_journal_database: str) -> Iterator[str]:
     """An empty database that the models of this thread are connected to: emptied, not made, as that is faster."""
-    read(_journal_database, "SET lock_timeout = '5s'; TRUNCATE jobs, transitions, workers, job_logs")
+    read(_journal_database, f"SET lock_timeout = '5s'; TRUNCATE {', '.join(_EMPTIED)}")
     with connected(_journal_database):
         yield _journal_database
     assert_sound(_journal_database)

@@ -34,6 +34,7 @@ from jobplatform.journal import (
     Item,
     Open,
     Progress,
+    Resubmit,
     Settle,
     workers,
 )
@@ -55,7 +56,7 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.url = url
         self.connection = connection
-        self.run_sql("TRUNCATE jobs, transitions, workers, job_logs")
+        self.run_sql("TRUNCATE jobs, transitions, workers, job_logs, payload_versions")
         self.model = Model()
         self.hints: list[str] = [UNKNOWN]
         self.granted: list[tuple[Claim, int]] = []
@@ -108,9 +109,16 @@ class Machine(RuleBasedStateMachine):
             items += [Cancel(self.running()[-1][0].job_id), self.some_progress(data), self.some_progress(data)]
         self.commit([data.draw(st.sampled_from(items))])
 
+    @precondition(lambda self: self.ended())
+    @rule(data=st.data())
+    def resubmit(self, data: st.DataObject) -> None:
+        count = data.draw(st.integers(1, 3))
+        self.commit([self.some_resubmit(data) for _ in range(count)])
+
     @rule(data=st.data())
     def commit_a_mixed_batch(self, data: st.DataObject) -> None:
         items: list[Item] = [*self.some_claims(data), self.some_open(data), self.some_cancel(data)]
+        items += [self.some_resubmit(data)] if data.draw(st.booleans()) else []
         if self.granted:
             items += [self.some_settle(data, self.running() or self.granted), self.some_progress(data)]
         self.commit(data.draw(st.permutations(items)))
@@ -185,7 +193,8 @@ class Machine(RuleBasedStateMachine):
     def rows_and_histories_are_the_models_and_agree(self) -> None:
         columns = (
             "id::text, status, attempts, retries, crashes, resends, cancel_requested, worker, token::text, result,"
-            " progress, error"
+            " progress, error, payload::text, ARRAY(SELECT payload::text FROM payload_versions AS v"
+            " WHERE v.job_id = jobs.id ORDER BY version) AS versions"
         )
         rows = {row["id"]: row for row in self.read(f"SELECT {columns} FROM jobs")}
         histories: dict[str, list[Any]] = {job_id: [] for job_id in rows}
@@ -199,7 +208,17 @@ class Machine(RuleBasedStateMachine):
 
     def compare(self, job: Job, row: dict[str, Any], history: Sequence[dict[str, Any]]) -> None:
         counters = ("attempts", "retries", "crashes", "resends")
-        names = ("status", *counters, "cancel_requested", "worker", "token", "result", "progress")
+        names = (
+            "status",
+            *counters,
+            "cancel_requested",
+            "worker",
+            "token",
+            "result",
+            "progress",
+            "payload",
+            "versions",
+        )
         assert {name: row[name] for name in names} == {name: getattr(job, name) for name in names}
         if job.status is Status.FAILED:
             assert row["error"]["kind"] == job.error
@@ -209,12 +228,13 @@ class Machine(RuleBasedStateMachine):
     def fold(self, row: dict[str, Any], history: Sequence[dict[str, Any]]) -> None:
         """What the transitions alone say of the row."""
         events = [step["event"] for step in history]
+        since = events[max((n for n, event in enumerate(events) if event == Event.RESUBMITTED), default=0) :]
         ends = {step["event"]: step["detail"] or {} for step in history}
         assert row["status"] == history[-1]["to_status"]
         assert row["attempts"] == events.count(Event.STARTED)
-        assert row["retries"] == events.count(Event.RETRY_PLANNED)
+        assert row["retries"] == since.count(Event.RETRY_PLANNED)
         # The death that ends a job is told as a failure or as a cancel.
-        assert 0 <= row["crashes"] - events.count(Event.RESCUED) <= (row["status"] in ("failed", "cancelled"))
+        assert 0 <= row["crashes"] - since.count(Event.RESCUED) <= (row["status"] in ("failed", "cancelled"))
         if row["status"] == Status.COMPLETED:
             assert row["result"] == ends[Event.COMPLETED].get("result")
         if row["status"] == Status.FAILED:
@@ -232,6 +252,9 @@ class Machine(RuleBasedStateMachine):
 
     def queued(self) -> list[str]:
         return [job_id for job_id, job in self.model.jobs.items() if job.status is Status.QUEUED]
+
+    def ended(self) -> list[str]:
+        return [i for i, job in self.model.jobs.items() if job.status in (Status.FAILED, Status.CANCELLED)]
 
     def running(self) -> list[tuple[Claim, int]]:
         return [one for one in self.granted if self.model.jobs[one[0].job_id].holds(one[1], one[0].token)]
@@ -277,6 +300,10 @@ class Machine(RuleBasedStateMachine):
 
     def some_cancel(self, data: st.DataObject) -> Cancel:
         return Cancel(data.draw(st.sampled_from([UNKNOWN, *self.model.jobs])))
+
+    def some_resubmit(self, data: st.DataObject) -> Resubmit:
+        job_id = data.draw(st.sampled_from([*self.ended() * 4, UNKNOWN, *self.model.jobs]))
+        return Resubmit(job_id, payload=data.draw(st.sampled_from([None, None, '{"n": 1}', '{"n": 2}'])))
 
     def commit(self, items: Sequence[Item]) -> None:
         answers, hints = journal.commit(items)
@@ -355,4 +382,4 @@ def test_whatever_happens_the_rows_and_the_history_are_the_models(
         ),
     )
 
-    assert seed is not None or told.keys() == set(Event) - {Event.RESUBMITTED}, "these examples tell of everything"
+    assert seed is not None or told.keys() == set(Event), "these examples tell of everything"

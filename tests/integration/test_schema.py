@@ -12,7 +12,7 @@ import pytest
 from playhouse.postgres_ext import ArrayField
 
 from jobplatform import journal
-from jobplatform.journal import cancel, claim, notes, settle
+from jobplatform.journal import cancel, claim, notes, queues, resubmit, settle
 from jobplatform.models import MODELS, database
 from jobplatform.statement import Statement
 from jobplatform.states import FINAL, TRANSITIONS, Event, Status
@@ -22,10 +22,13 @@ STATEMENTS = {
     "settle": settle.STATEMENT,
     "fence": settle.FENCE,
     "cancel": cancel.STATEMENT,
+    "resubmit": resubmit.STATEMENT,
     "claim": claim.STATEMENT,
     "progress": notes.PROGRESS,
     "log": notes.LOG,
     "open": sys.modules["jobplatform.journal.open"].STATEMENT,
+    "pause": queues.PAUSE,
+    "resume": queues.RESUME,
 }
 
 #: peewee's name of a field's type → Postgres' name of the column's.
@@ -227,10 +230,16 @@ def test_a_batch_finds_its_rows_by_their_ids(many_jobs: str) -> None:
     some = [job_id for (job_id,) in read(many_jobs, "SELECT id::text FROM jobs WHERE status = 'queued' LIMIT 5")]
     claims = [journal.Claim(job_id, "PROBE", job_id, WORKER, SUSPECT_FROM) for job_id in some]
     outcomes = [journal.Settle(i, "PROBE", "default", 1, i, 1, Event.COMPLETED) for i in some]
+    keyed = (
+        "UPDATE jobs SET unique_key = id::text WHERE id IN (SELECT id FROM jobs WHERE status = 'cancelled' LIMIT 5)"
+        " RETURNING id::text"
+    )
+    again = [journal.Resubmit(job_id, payload="[]") for (job_id,) in read(many_jobs, keyed)]
 
-    plan = explained(lambda: [journal.commit(items) for items in (claims, outcomes, outcomes)])
+    plan = explained(lambda: [journal.commit(items) for items in (claims, outcomes, outcomes, again)])
 
     assert "jobs_pkey" in plan
+    assert "jobs_unique" in plan, "by which a resubmission looks for others"
     assert "transitions_of_job" in plan, "by which a refused outcome looks for its own"
     assert "Seq Scan on jobs" not in plan
     assert "Seq Scan on transitions" not in plan

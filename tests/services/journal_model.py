@@ -6,7 +6,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jobplatform.errors import JobIdTaken
-from jobplatform.journal import Cancel, CancelAnswer, Claim, Item, Open, Progress, Refused, Settle, Settled
+from jobplatform.journal import (
+    Cancel,
+    CancelAnswer,
+    Claim,
+    Item,
+    Open,
+    Progress,
+    Refused,
+    Resubmit,
+    ResubmitAnswer,
+    Settle,
+    Settled,
+)
 from jobplatform.journal.settle import OUTCOMES
 from jobplatform.states import FINAL, Event, Status
 
@@ -30,7 +42,11 @@ class Job:
     result: Any = None
     error: str | None = None
     progress: Any = None
-    #: Event, status before and after, attempt, and the token where an attempt begins or ends by it.
+    payload: str = "{}"
+    unique_key: str | None = None
+    #: The payloads it had before.
+    versions: list[str] = field(default_factory=list)
+    #: Event, status before and after, attempt, and the token where an attempt begins or ends by it, or a person acts.
     history: list[tuple[str, str | None, str, int, str | None]] = field(default_factory=list)
 
     def tell(self, event: Event, after: Status, token: str | None = None, *, new: bool = False) -> None:
@@ -54,7 +70,7 @@ class Worker:
 class Model:
     """What every operation is to do, and to answer. Items of a commit are taken kind by kind."""
 
-    ORDER = (Progress, Settle, Cancel, Claim, Open)
+    ORDER = (Progress, Settle, Cancel, Resubmit, Claim, Open)
 
     def __init__(self) -> None:
         self.jobs: dict[str, Job] = {}
@@ -119,7 +135,8 @@ class Model:
         for job in item.jobs:
             if job.id not in self.jobs:
                 waits = bool(job.delay_ms and job.delay_ms > 0)
-                self.jobs[job.id] = made = Job(job.on_crash, Status.SCHEDULED if waits else Status.QUEUED)
+                status = Status.SCHEDULED if waits else Status.QUEUED
+                self.jobs[job.id] = made = Job(job.on_crash, status, payload=job.payload, unique_key=job.unique_key)
                 self.payloads[job.id] = job.payload
                 made.tell(Event.SCHEDULED if waits else Event.ENQUEUED, made.status, new=True)
         queued = [job.id for job in item.jobs if self.jobs[job.id].status is Status.QUEUED]
@@ -178,14 +195,42 @@ class Model:
         job = self.jobs.get(item.job_id)
         if job is None:
             return CancelAnswer(None, None)
+        if own := [event for event, *_, token in job.history if token == item.token]:
+            return CancelAnswer(job.status, Event(own[0]))
         if job.status in FINAL or job.cancel_requested:
             return CancelAnswer(job.status, None)
         if job.status is Status.RUNNING:
             job.cancel_requested = True
-            job.tell(Event.CANCEL_REQUESTED, Status.RUNNING)
+            job.tell(Event.CANCEL_REQUESTED, Status.RUNNING, item.token)
             return CancelAnswer(Status.RUNNING, Event.CANCEL_REQUESTED)
-        job.tell(Event.CANCELLED, Status.CANCELLED)
+        job.tell(Event.CANCELLED, Status.CANCELLED, item.token)
         return CancelAnswer(Status.CANCELLED, Event.CANCELLED)
+
+    def _resubmit(self, item: Resubmit, hints: list[str]) -> ResubmitAnswer:
+        job = self.jobs.get(item.job_id)
+        if job is None:
+            return ResubmitAnswer(None, None)
+        if any(token == item.token for *_, token in job.history):
+            hints += [item.job_id] if job.status is Status.QUEUED else []
+            return ResubmitAnswer(job.status, Event.RESUBMITTED)
+        if job.status not in (Status.FAILED, Status.CANCELLED):
+            return ResubmitAnswer(job.status, None)
+        holder = [
+            i
+            for i, other in self.jobs.items()
+            if job.unique_key is not None and other.unique_key == job.unique_key and other.status not in FINAL
+        ]
+        if holder:
+            return ResubmitAnswer(job.status, None, holder[0])
+        job.tell(Event.RESUBMITTED, Status.QUEUED, item.token)
+        job.retries = job.crashes = job.resends = 0
+        job.cancel_requested = False
+        job.error = job.result = job.progress = None
+        if item.payload is not None and item.payload != job.payload:
+            job.versions.append(job.payload)
+            job.payload = item.payload
+        hints.append(item.job_id)
+        return ResubmitAnswer(Status.QUEUED, Event.RESUBMITTED)
 
     def _progress(self, item: Progress, hints: list[str]) -> bool:  # noqa: ARG002
         job = self.jobs[item.job_id]

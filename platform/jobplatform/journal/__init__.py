@@ -15,9 +15,11 @@ from jobplatform.journal.keys import IdempotencyKey, forget_expired
 from jobplatform.journal.notes import LogLine, Progress
 from jobplatform.journal.open import NewJob, Open, Opened
 from jobplatform.journal.open_once import Accepted, OpenOnce, Present
+from jobplatform.journal.queues import PauseQueue, QueueAnswer, ResumeQueue
 from jobplatform.journal.release import next_due, release
 from jobplatform.journal.rescue import Rescued, rescue
 from jobplatform.journal.resend import resend
+from jobplatform.journal.resubmit import Resubmit, ResubmitAnswer
 from jobplatform.journal.settle import Settle, Settled
 
 __all__ = [
@@ -34,10 +36,15 @@ __all__ = [
     "Open",
     "OpenOnce",
     "Opened",
+    "PauseQueue",
     "Present",
     "Progress",
+    "QueueAnswer",
     "Refused",
     "Rescued",
+    "Resubmit",
+    "ResubmitAnswer",
+    "ResumeQueue",
     "Settle",
     "Settled",
     "commit",

@@ -1,14 +1,15 @@
 """Cancelling jobs: at once where they only wait, and as a request where they run (P15)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, NamedTuple
+from uuid import uuid4
 
 from peewee import JOIN, Case, Select, fn
 
 from jobplatform.journal.hint import Hint
 from jobplatform.journal.tell import tell
-from jobplatform.models import Job
+from jobplatform.models import Job, Transition
 from jobplatform.statement import Batch, Statement
 from jobplatform.states import FINAL, Event, Status
 
@@ -24,7 +25,10 @@ class CancelAnswer(NamedTuple):
 
 @dataclass(slots=True)
 class Cancel:
-    """Call a job off, on somebody's behalf."""
+    """Call a job off, on somebody's behalf.
+
+    A cancel whose answer was lost is repeated with the same token and finds what it did (P4).
+    """
 
     job_id: str
     who: str | None = None
@@ -33,6 +37,7 @@ class Cancel:
     request_id: str | None = None
     #: A monotonic time after which nobody waits for the answer.
     deadline: float | None = None
+    token: str = field(default_factory=lambda: str(uuid4()))
     size: ClassVar[int] = 0
 
     @property
@@ -40,7 +45,7 @@ class Cancel:
         return self.job_id
 
     def rows(self) -> Sequence[tuple[Any, ...]]:
-        return ((self.job_id, self.who, self.reason, self.request_id),)
+        return ((self.job_id, self.who, self.reason, self.request_id, self.token),)
 
     def answer(self, rows: Sequence[tuple[Any, ...]]) -> tuple[CancelAnswer, list[Hint]]:
         status, event = rows[0]
@@ -48,11 +53,12 @@ class Cancel:
 
 
 def _statement() -> Statement:
-    batch = Batch(id="uuid", who="text", reason="text", request_id="text")
+    batch = Batch(id="uuid", who="text", reason="text", request_id="text", token="uuid")
     at = fn.greatest(batch.now, Job.updated_at)
     runs = Job.status == Status.RUNNING
     # The rows are locked already, so what this reads is what the update below finds.
     before = Job.select(Job.id, Job.status).join(batch.cte, on=(batch.id == Job.id)).cte("before")
+    own = Transition.select(Transition.event).where(Transition.job_id == batch.id, Transition.token == batch.token)
     cancelled = (
         Job.update(
             {
@@ -68,6 +74,7 @@ def _statement() -> Statement:
             before.c.id == batch.id,
             Job.status.not_in(sorted(FINAL)),
             ~(runs & Job.cancel_requested),
+            ~fn.exists(own),
         )
         .returning(
             Job.id,
@@ -81,6 +88,7 @@ def _statement() -> Statement:
             batch.who,
             batch.reason,
             batch.request_id,
+            batch.token,
         )
         .cte("cancelled")
     )
@@ -91,6 +99,7 @@ def _statement() -> Statement:
         after=cancelled.c.status,
         worker=cancelled.c.worker,
         who=cancelled.c.who,
+        token=cancelled.c.token,
         detail=Case(
             None,
             [(cancelled.c.reason.is_null(False), fn.json_build_object("reason", cancelled.c.reason))],
@@ -99,7 +108,10 @@ def _statement() -> Statement:
         request_id=cancelled.c.request_id,
     )
     answer = (
-        Select([batch.cte], [fn.coalesce(cancelled.c.status, before.c.status), cancelled.c.event])
+        Select(
+            [batch.cte],
+            [fn.coalesce(cancelled.c.status, before.c.status), fn.coalesce(cancelled.c.event, own.limit(1))],
+        )
         .join(cancelled, JOIN.LEFT_OUTER, on=(cancelled.c.n == batch.n))
         .join(before, JOIN.LEFT_OUTER, on=(before.c.id == batch.id))
         .with_cte(batch.cte, before, cancelled, told)

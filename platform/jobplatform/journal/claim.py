@@ -9,7 +9,7 @@ from peewee import JOIN, SQL, Case, Select, Value, fn
 
 from jobplatform.journal.hint import Hint
 from jobplatform.journal.tell import tell
-from jobplatform.models import Job, Worker
+from jobplatform.models import Job, PausedQueue, Worker
 from jobplatform.statement import Batch, Statement
 from jobplatform.states import Event, Status
 
@@ -35,9 +35,11 @@ class Refused(NamedTuple):
 
     #: Whether there is such a job of this type at all.
     known: bool
-    #: It is queued, and has to wait: for the end of another suspect job of this worker (P22), or for another worker,
-    #: as this one was declared dead (P17).
+    #: It is queued, and has to wait: for the end of another suspect job of this worker (P22), for another worker, as
+    #: this one was declared dead (P17), or for the end of a pause.
     waits: bool = False
+    #: Its queue is paused.
+    paused: bool = False
 
 
 @dataclass(slots=True)
@@ -64,15 +66,18 @@ class Claim:
         return ((self.job_id, self.type, self.token, self.worker, self.suspect_from),)
 
     def answer(self, rows: Sequence[tuple[Any, ...]]) -> tuple[Claimed | Refused, list[Hint]]:
-        *claimed, status = rows[0]
+        *claimed, status, paused = rows[0]
         if claimed[0] is None:
-            return Refused(status is not None, status == Status.QUEUED), []
+            waits = status == Status.QUEUED
+            return Refused(status is not None, waits, waits and paused), []
         return Claimed(*claimed), []
 
 
 def _statement() -> Statement:
     batch = Batch(id="uuid", type="text", token="uuid", worker="bigint", suspect_from="integer")
     at = fn.greatest(batch.now, Job.updated_at)
+    # Of no row in particular: Postgres reads the few there are once for the whole batch.
+    paused = PausedQueue.select(PausedQueue.queue)
     claimed = (
         Job.update(
             {
@@ -93,6 +98,7 @@ def _statement() -> Statement:
             Job.status == Status.QUEUED,
             fn.exists(_live_worker(batch)),
             (Job.crashes < batch.suspect_from) | _only_suspect(batch),
+            Job.queue.not_in(paused),
         )
         .returning(Job.id, Job.attempts, Job.worker, Job.token, Job.updated_at.alias("at"))
         .cte("claimed")
@@ -108,7 +114,9 @@ def _statement() -> Statement:
     # Read in the same statement, a row is as it was before it: queued when claimed now, and running under the token
     # only when an earlier try of this very claim succeeded.
     own = (Job.status == Status.RUNNING) & (Job.token == batch.token)
-    status = Job.select(Job.status).where(Job.id == batch.id, Job.type == batch.type)
+    named = (Job.id == batch.id) & (Job.type == batch.type)
+    status = Job.select(Job.status).where(named)
+    rests = Job.select(Job.queue.in_(paused)).where(named)
     answer = (
         Select(
             [batch.cte],
@@ -121,6 +129,7 @@ def _statement() -> Statement:
                 Job.crashes >= batch.suspect_from,
                 Job.on_crash,
                 Case(None, [(Job.id.is_null(), status)], None),
+                Case(None, [(Job.id.is_null(), rests)], None),
             ],
         )
         .join(claimed, JOIN.LEFT_OUTER, on=(claimed.c.token == batch.token))

@@ -7,7 +7,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from jobplatform.errors import JobIdTaken
-from jobplatform.journal import cancel, claim, notes, settle
+from jobplatform.journal import cancel, claim, notes, queues, resubmit, settle
 from jobplatform.journal import open as opening
 from jobplatform.journal.hint import Hint
 from jobplatform.journal.item import Item
@@ -25,9 +25,12 @@ _STATEMENTS: Final[dict[type[Any], Statement]] = {
     notes.Progress: notes.PROGRESS,
     settle.Settle: settle.STATEMENT,
     cancel.Cancel: cancel.STATEMENT,
+    resubmit.Resubmit: resubmit.STATEMENT,
     claim.Claim: claim.STATEMENT,
     opening.Open: opening.STATEMENT,
     notes.LogLine: notes.LOG,
+    queues.PauseQueue: queues.PAUSE,
+    queues.ResumeQueue: queues.RESUME,
 }
 
 #: Several writers may hold overlapping batches: whoever locks in this order cannot deadlock (P7).

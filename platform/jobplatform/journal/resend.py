@@ -8,7 +8,7 @@ from peewee import SQL, Select, Value, fn
 from jobplatform.journal.hint import Hint, stamp_of
 from jobplatform.journal.release import BATCH_SIZE
 from jobplatform.journal.tell import tell
-from jobplatform.models import Job, Worker, database
+from jobplatform.models import Job, PausedQueue, Worker, database
 from jobplatform.states import Event, Status
 
 #: The pause between two hints for the same job doubles up to this many milliseconds.
@@ -21,8 +21,8 @@ _SILENCE: Final = 30_000
 def resend(queue: str, lost_before: datetime, grace: int, most: int = BATCH_SIZE) -> list[Hint]:
     """Stamp anew the queued jobs of a queue that were dispatched before ``lost_before``, the longest waiting first.
 
-    Only jobs that a live worker could run, and each only after a pause: ``grace`` milliseconds at first, doubling with
-    every hint sent in vain. Returns the hints to send, in the order of their stamps.
+    Only jobs that a live worker could run, none of a paused queue, and each only after a pause: ``grace`` milliseconds
+    at first, doubling with every hint sent in vain. Returns the hints to send, in the order of their stamps.
     """
     lost = (
         Job.select(Job.id, Job.dispatched_at)
@@ -32,6 +32,7 @@ def resend(queue: str, lost_before: datetime, grace: int, most: int = BATCH_SIZE
             Job.dispatched_at < lost_before,
             Job.dispatched_at < fn.clock_timestamp() - _pause(grace),
             fn.exists(_able_worker()),
+            Job.queue.not_in(PausedQueue.select(PausedQueue.queue)),
         )
         .order_by(Job.dispatched_at)
         .limit(most)
