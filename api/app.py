@@ -7,13 +7,16 @@ from typing import Any, Final
 import falcon.asgi
 
 from api.answers import Answers
+from api.cursor import Cursors
 from api.errors import answer_errors
 from api.events import JobEvents
+from api.findings import Findings
 from api.gate import Gate
 from api.health import Health, Ready
 from api.job import Job
 from api.job_types import Types
 from api.jobs import Jobs
+from api.listing import Listing
 from api.problems import document
 from api.request import Request, incomplete
 from api.waits import Waits
@@ -65,16 +68,18 @@ class App(falcon.asgi.App[Request, falcon.asgi.Response]):
         await super().__call__(scope, receive_or_refuse, answer)
 
 
-def create_app(broker: JobBroker, reader: Reader, inquiries: Inquiries, settings: Settings) -> App:  # noqa: ARG001
+def create_app(broker: JobBroker, reader: Reader, inquiries: Inquiries, settings: Settings) -> App:
     """Build an app from its parts."""
     app = App(Gate(settings))
     # The writer answers at the deadline; this one ends the wait where it does not come to it.
     answers = Answers(settings.submit_timeout + 250)
+    findings = Findings(inquiries)
+    cursors = Cursors(findings)
     waits = Waits(lambda ids: answers.of(reader.statuses(ids)), app.closing)
     app.add_route("/health", Health())
     app.add_route("/ready", Ready(lambda: answers.of(reader.ping()), quick_client(settings.redis_url).ping))
     app.add_route("/types", Types(broker.types))
-    app.add_route("/jobs", Jobs(broker, answers, settings))
+    app.add_route("/jobs", Jobs(broker, answers, settings, Listing(findings, cursors)))
     app.add_route("/jobs/{job_id}", Job(reader, answers, waits))
     app.add_route("/jobs/{job_id}/events", JobEvents(reader, answers))
     answer_errors(app)

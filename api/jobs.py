@@ -1,4 +1,4 @@
-"""``POST /jobs``: submitting a job."""
+"""``/jobs``: submitting a job, and listing them."""
 
 import time
 
@@ -7,6 +7,7 @@ import msgspec
 
 from api.answers import Answers
 from api.errors import RETRY_AFTER, in_general
+from api.listing import Listing
 from api.problems import INVALID_JOB, UNAVAILABLE, Problem
 from api.reply import NO_STORE, reply
 from api.request import Request
@@ -20,12 +21,19 @@ from jobplatform.settings import Settings
 class Jobs:
     """The jobs."""
 
-    def __init__(self, broker: JobBroker, answers: Answers, settings: Settings) -> None:
+    def __init__(self, broker: JobBroker, answers: Answers, settings: Settings, listing: Listing) -> None:
         self._broker = broker
         self._answers = answers
         self._submissions = Submissions(broker.types, settings.max_payload_bytes)
         self._max_body_bytes = settings.max_payload_bytes + ENVELOPE_BYTES
         self._timeout = settings.submit_timeout / 1000
+        self._listing = listing
+
+    async def on_get(self, req: Request, resp: falcon.asgi.Response) -> None:
+        """List jobs."""
+        await self._listing.on_get(req, resp)
+
+    on_head = on_get
 
     async def on_post(self, req: Request, resp: falcon.asgi.Response) -> None:
         """Submit a job: 201 when its row is committed, and not before."""

@@ -50,27 +50,12 @@ _encode: Final = msgspec.json.Encoder().encode
 
 def job_json(row: JobRow) -> bytes:
     """A job as a JSON object."""
-    return _encode(
-        JobView(
-            row.id,
-            row.type,
-            row.status,
-            row.priority,
-            row.attempts,
-            msgspec.Raw(row.payload),
-            _raw(row.result),
-            _raw(row.error),
-            _raw(row.progress),
-            rfc3339(row.created_at),
-            rfc3339(row.updated_at),
-            rfc3339_or_none(row.started_at),
-            rfc3339_or_none(row.finished_at),
-            rfc3339_or_none(row.run_at),
-            row.tags,
-            row.unique_key,
-            row.cancel_requested,
-        )
-    )
+    return _encode(_job(row))
+
+
+def jobs_json(rows: list[JobRow], next: str | None) -> bytes:  # noqa: A002
+    """A page of jobs as a JSON object, with the cursor of the next one."""
+    return _encode({"items": [_job(row) for row in rows], "next": next})
 
 
 def accepted_json(view: JobView) -> bytes:
@@ -91,6 +76,28 @@ def rfc3339(at: datetime) -> str:
 def rfc3339_or_none(at: datetime | None) -> str | None:
     """The same of a time that may not have come."""
     return None if at is None else rfc3339(at)
+
+
+def _job(row: JobRow) -> JobView:
+    return JobView(
+        row.id,
+        row.type,
+        row.status,
+        row.priority,
+        row.attempts,
+        msgspec.Raw(row.payload),
+        _raw(row.result),
+        _raw(row.error),
+        _raw(row.progress),
+        rfc3339(row.created_at),
+        rfc3339(row.updated_at),
+        rfc3339_or_none(row.started_at),
+        rfc3339_or_none(row.finished_at),
+        rfc3339_or_none(row.run_at),
+        row.tags,
+        row.unique_key,
+        row.cancel_requested,
+    )
 
 
 def _event(row: EventRow) -> EventView:
