@@ -1,7 +1,8 @@
 """The broker: accepts jobs through the recorder, parks delays as rows, and consumes the hints that Redis holds."""
 
+import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any, Final, ParamSpec, TypeVar
@@ -36,6 +37,8 @@ from jobplatform.settings import Settings, settings
 P = ParamSpec("P")
 R = TypeVar("R")
 
+log: Final = logging.getLogger(__name__)
+
 #: How long a send from Python waits for Postgres, in seconds.
 SEND_TIMEOUT: Final = 10.0
 
@@ -50,6 +53,7 @@ class JobBroker(RedisBroker):
         self.recorder = Recorder(settings)
         self.high_first = HighFirst()
         self._holdings: dict[str, Holding] = {}
+        self._resting: dict[str, bool] = {}
         self._types: dict[str, JobActor[..., Any]] = {}
         super().__init__(  # type: ignore[no-untyped-call]
             client=patient_client(settings.redis_url or "redis://localhost:6379"),
@@ -159,6 +163,19 @@ class JobBroker(RedisBroker):
             with holding.changed:
                 holding.done.append(message.options["redis_message_id"])
         return waiting
+
+    def rest(self, paused: Collection[str]) -> None:
+        """Take no hints of these queues for now, and hints of all others. To be called from time to time."""
+        for queue, holding in list(self._holdings.items()):
+            rests = queue in paused
+            if rests != self._resting.get(queue, False):
+                log.info("Queue %s %s.", queue, "is paused" if rests else "goes on")
+                self._resting[queue] = rests
+            holding.rest(rests)
+
+    def put_back(self, message: MessageProxy) -> None:
+        """Put a hint back where it was taken from: its queue is paused, and rests until `rest` says otherwise."""
+        self._holdings[message.queue_name].put_back(message)
 
     def declare_queue(self, queue_name: str) -> None:
         """Declare a queue, and no delay queue: what has to wait, waits as a row."""

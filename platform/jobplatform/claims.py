@@ -27,6 +27,10 @@ log: Final = logging.getLogger(__name__)
 _LOOK_UP: Final = 0.5
 
 
+class QueuePaused(SkipMessage):
+    """The job waits for the end of a pause, and its hint where it was."""
+
+
 class Claims:
     """Asks the writer, and waits for the answer as long as Postgres takes.
 
@@ -43,11 +47,14 @@ class Claims:
         self._aside: list[Hint] = []
         #: Hints that named no job on record (P9).
         self.unknown = 0
+        #: Hints whose queue was paused when they were to be claimed.
+        self.paused = 0
 
     def claim(self, message: MessageProxy, actor: "JobActor[..., Any]", lifeline: Lifeline) -> tuple[Attempt, Claimed]:
         """The attempt that begins, now in this process' hands, and what to run.
 
         Raises:
+            QueuePaused: not now; the hint is to be put back.
             SkipMessage: it is not to be run, or not here, or not now. The hint has served its purpose.
         """
         worker = lifeline.wait_for_id()
@@ -58,6 +65,9 @@ class Claims:
         self._hands.expect(claim.token)
         try:
             answer = self._ask(claim, actor.queue_name, lifeline)
+            if isinstance(answer, Refused) and answer.paused:
+                self.paused += 1
+                raise QueuePaused("The queue is paused.")
             if isinstance(answer, Refused):
                 raise SkipMessage(self._why(claim, answer, message))
         except BaseException:

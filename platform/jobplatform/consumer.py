@@ -20,6 +20,9 @@ from jobplatform.message import JobMessage
 
 log: Final = logging.getLogger(__name__)
 
+#: The option of a message that is put back: to acknowledge it means nothing.
+_UNWANTED: Final = "unwanted"
+
 #: Dramatiq's maintenance delivers again what a broker holds that gave no sign of life for a minute. Seconds.
 _SIGN_OF_LIFE: Final = 15.0
 
@@ -36,6 +39,16 @@ local ids = room > 0 and redis.call('lpop', list, room)
 if not ids then return {} end
 redis.call('sadd', acks, unpack(ids))
 return {ids, redis.call('hmget', bodies, unpack(ids))}
+"""
+
+# Each to the head of the list, the last first: they were taken from there, and so they keep their places and stamps.
+_PUT_BACK: Final = """
+local list, bodies, acks = KEYS[1], KEYS[2], KEYS[3]
+for place = #ARGV, 1, -1 do
+    if redis.call('srem', acks, ARGV[place]) == 1 and redis.call('hexists', bodies, ARGV[place]) == 1 then
+        redis.call('lpush', list, ARGV[place])
+    end
+end
 """
 
 #: Lua's stack bounds what one `unpack` takes.
@@ -61,6 +74,12 @@ class Holding:
         self.done: list[str] = []
         #: Whether nothing more is to be taken: the worker is stopping, and others may be free.
         self.closing = False
+        #: Whether nothing is to be taken for now: the queue is paused.
+        self.resting = False
+        #: Taken, refused by a pause, and to be put back where they were: jobs and deliveries. Those of some time are
+        #: gathered, and go back together.
+        self.unwanted: list[tuple[str, str]] = []
+        self.going_back: list[str] = []
         #: Fetched, and not yet given out.
         self.fetched: deque[tuple[bytes, bytes | None]] = deque()
 
@@ -72,6 +91,25 @@ class Holding:
         """Take nothing more."""
         with self.changed:
             self.closing = True
+            self._gather()
+
+    def rest(self, resting: bool) -> None:
+        """Take nothing until it is told otherwise, or go on. What a pause has refused until now goes back."""
+        with self.changed:
+            self.resting = resting
+            self._gather()
+
+    def put_back(self, message: MessageProxy) -> None:
+        """Have a hint put back where it was, as its queue is paused, and take none until `rest` says otherwise."""
+        message.options[_UNWANTED] = True
+        with self.changed:
+            self.resting = True
+            self.unwanted.append((message.message_id, message.options["redis_message_id"]))
+
+    def _gather(self) -> None:
+        self.going_back += [delivery for _, delivery in sorted(self.unwanted)]  # jobs' ids tell who came first
+        self.unwanted.clear()
+        self.changed.notify()
 
 
 class JobConsumer(Consumer):
@@ -96,6 +134,7 @@ class JobConsumer(Consumer):
         self._tell_fetched = fetched
         self._client = broker.client
         self._script = self._client.register_script(_FETCH)
+        self._put_back_script = self._client.register_script(_PUT_BACK)
         self._queue = queue
         self._prefetch = min(prefetch, _MOST)
         self._timeout = timeout / 1000
@@ -114,8 +153,11 @@ class JobConsumer(Consumer):
                 while self._fetched:
                     if (message := self._read(*self._fetched.popleft())) is not None:
                         return message
+                self._put_back()
                 if not self._has_room():
                     self._show_life()
+                    if self._holding.resting:
+                        self._tell_fetched(self._queue, more=False)
                     if not self._wait_for_room():
                         return None
                 elif not self._fetch() and not self._wait_for_hint():
@@ -125,6 +167,8 @@ class JobConsumer(Consumer):
             raise ConnectionClosed(error) from None
 
     def ack(self, message: MessageProxy) -> None:
+        if message.options.get(_UNWANTED):
+            return
         with self._holding.changed:
             self._holding.done.append(message.options["redis_message_id"])
             self._holding.changed.notify()
@@ -142,6 +186,7 @@ class JobConsumer(Consumer):
 
     def close(self) -> None:
         with suppress(redis.RedisError):  # what was not acknowledged is delivered again, and refused
+            self._put_back()
             self._run_script(room=0)
         self._tell_fetched(self._queue, more=False)
 
@@ -155,7 +200,17 @@ class JobConsumer(Consumer):
 
     def _has_room(self) -> bool:
         """Whether a good part of the prefetch is free: fetching for less would cost a round trip a job."""
-        return not self._holding.closing and self._prefetch - self._holding.open >= max(1, self._prefetch // 4)
+        takes = not (self._holding.closing or self._holding.resting)
+        return takes and self._prefetch - self._holding.open >= max(1, self._prefetch // 4)
+
+    def _put_back(self) -> None:
+        with self._holding.changed:
+            deliveries = self._holding.going_back[-_MOST:]
+        if deliveries:
+            self._put_back_script(keys=[queue_key(self._queue), bodies_key(self._queue), self._acks], args=deliveries)
+            with self._holding.changed:
+                del self._holding.going_back[-len(deliveries) :]
+                self._holding.held.difference_update(deliveries)
 
     def _fetch(self) -> bool:
         room = self._prefetch - self._holding.open
@@ -181,7 +236,8 @@ class JobConsumer(Consumer):
 
     def _wait_for_room(self) -> bool:
         with self._holding.changed:
-            return self._holding.changed.wait_for(self._has_room, self._timeout)
+            woken = self._holding.changed.wait_for(lambda: self._has_room() or self._holding.going_back, self._timeout)
+            return bool(woken)
 
     def _wait_for_hint(self) -> bool:
         """Wait at the empty list: its head is moved to its head, so it stays as it is, and this wakes at once."""

@@ -22,6 +22,7 @@ from jobplatform.death_watch import DeathWatch
 from jobplatform.hints import NAMESPACE, HintSender, bodies_key, queue_key
 from jobplatform.journal import keepers
 from jobplatform.journal.hint import time_of
+from jobplatform.journal.queues import paused
 from jobplatform.journal.release import BATCH_SIZE
 from jobplatform.models import connect_to, database
 from jobplatform.redis_client import quick_client
@@ -127,7 +128,7 @@ class Keeper:
         rescued = self._rescue()
         for broker in dead:
             self._sender.return_deliveries(broker)
-        resent = [self._resend(queue) for queue in QUEUES]
+        resent = [self._resend(queue) for queue in self._awake()]
         if time.monotonic() - self._swept_at > _SWEEP_EVERY:
             self._swept_at = time.monotonic()
             self._forgets = True
@@ -160,6 +161,13 @@ class Keeper:
         if hints:
             self._sender.send(hints)
         return len(rescued)
+
+    def _awake(self) -> list[str]:
+        """The queues that are not paused. Workers put the hints of the others back: nothing in them is lost."""
+        resting = paused()
+        for queue in resting:
+            self._watermarks[queue] = Watermarks(self._settings.resend_grace / 1000)
+        return [queue for queue in QUEUES if queue not in resting]
 
     def _resend(self, queue: str) -> int:
         """Send again what left the queue's list unclaimed, a batch at the most (P24)."""

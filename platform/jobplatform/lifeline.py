@@ -16,6 +16,7 @@ from jobplatform.connection import blames_a_value, give_up_connection, open_conn
 from jobplatform.context import write_progress
 from jobplatform.hands import Hands
 from jobplatform.journal import Settle, workers
+from jobplatform.journal.queues import paused
 from jobplatform.keeper import Keeper
 from jobplatform.memory import peak_resident_bytes, resident_bytes
 from jobplatform.states import Event
@@ -50,17 +51,17 @@ class Lifeline:
         writer: Writer,
         hands: Hands,
         keeper: Keeper,
-        each_beat: Callable[[], object],
+        give_back: Callable[..., object],
         shutdown_grace: int,
     ) -> None:
-        """``worker`` is Dramatiq's; ``shutdown_grace`` is milliseconds."""
+        """``worker`` is Dramatiq's; ``shutdown_grace`` is milliseconds; ``give_back`` is `Claims.give_back`."""
         self._worker = worker
         self._types = sorted(types)
         self._queues = sorted(queues)
         self._writer = writer
         self._hands = hands
         self._keeper = keeper
-        self._each_beat = each_beat
+        self._give_back = give_back
         self._grace = shutdown_grace / 1000
         self._parent = os.getppid()
         self._orphaned_at: float | None = None
@@ -90,10 +91,15 @@ class Lifeline:
         return self._id
 
     def begin_to_stop(self) -> None:
-        """Claim nothing more. What runs may end within the grace, and is interrupted then."""
+        """Take and claim nothing more. What runs may end within the grace, and is interrupted then.
+
+        What waits here for a free thread is given to other workers at once.
+        """
+        waiting = self._worker.broker.stop_fetching()
         self._stop_at = time.monotonic() + self._grace
         self._stopping.set()
         self._woken.set()  # the mark is for whoever finds the worker dead, which may be soon (P21)
+        self._give_back(waiting)
 
     def stop(self) -> None:
         """Write what is left to write, say that the worker has ended, and end."""
@@ -109,7 +115,7 @@ class Lifeline:
             while not ended:
                 self._tell(self._beat)
                 # What follows is due also while Postgres is away.
-                self._each_beat()
+                self._give_back()
                 if time.monotonic() >= self._stop_at:
                     self._interrupt()
                 self._watch_threads()
@@ -164,6 +170,7 @@ class Lifeline:
         log.info("Worker %d is on record, with the types %s.", self._id, ", ".join(self._types))
 
     def _beat(self) -> None:
+        self._worker.broker.rest(paused())
         if self._id is None:
             return self._register()
         alive = workers.beat(
@@ -225,8 +232,11 @@ class Lifeline:
             self._end_process()
 
     def _end_process(self) -> None:
-        self.begin_to_stop()
-        os.kill(os.getpid(), signal.SIGTERM)
+        """Have Dramatiq stop this worker. Until it does, hints would be taken only to be sent back, round and round."""
+        try:
+            self.begin_to_stop()
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def _sign_off(self) -> None:
         if self._id is not None:

@@ -14,7 +14,7 @@ from dramatiq.broker import Broker, MessageProxy
 from dramatiq.middleware import Middleware, MiddlewareError, SkipMessage
 
 from jobplatform.attempt import Attempt, held_attempt, hold
-from jobplatform.claims import Claims
+from jobplatform.claims import Claims, QueuePaused
 from jobplatform.context import write_through
 from jobplatform.errors import InvalidPayload
 from jobplatform.hands import Hands
@@ -123,6 +123,9 @@ class Recorder(Middleware):
         hold(None)
         try:
             self._claim(broker, message)
+        except QueuePaused:
+            broker.put_back(message)  # type: ignore[attr-defined]
+            raise
         except MiddlewareError:
             raise
         except Exception:
@@ -215,7 +218,7 @@ class Recorder(Middleware):
             writer=self.writer,
             hands=self._hands,
             keeper=self.keeper,
-            each_beat=self.claims.give_back,
+            give_back=self.claims.give_back,
             shutdown_grace=self._settings.shutdown_grace,
         )
         write_through(self.writer.put)
@@ -227,11 +230,9 @@ class Recorder(Middleware):
             self.lifeline.start()  # last: it watches the other threads, and takes one that is just starting for dead
 
     def before_worker_shutdown(self, broker: Broker, worker: Any) -> None:  # noqa: ARG002
-        """Take and claim nothing more: what waits here for a free thread is given to other workers at once."""
+        """Take and claim nothing more."""
         if self.lifeline is not None:
-            waiting = worker.broker.stop_fetching()
             self.lifeline.begin_to_stop()
-            self.claims.give_back(waiting)
 
     def after_worker_shutdown(self, broker: Broker, worker: Any) -> None:  # noqa: ARG002
         """Write the outcomes that wait, and say that the worker has ended.
