@@ -48,7 +48,8 @@ class Gate:
 
         Sets `jobplatform.request_id`, and `jobplatform.who` where a key was shown.
         """
-        given: dict[bytes, bytes] = dict(scope["headers"])
+        scope["headers"] = headers = [(name, value) for name, value in scope["headers"]]  # may be read only once
+        given: dict[bytes, bytes] = dict(headers)
         request_id = given.get(b"x-request-id", b"")
         if not _REQUEST_ID.fullmatch(request_id):
             request_id = b"%s%012x" % (self._ids, next(self._numbers))
