@@ -7,6 +7,7 @@ from typing import Any, Final
 import falcon.asgi
 
 from api.answers import Answers
+from api.batch import Batch
 from api.cursor import Cursors
 from api.errors import answer_errors
 from api.events import JobEvents
@@ -19,6 +20,7 @@ from api.jobs import Jobs
 from api.listing import Listing
 from api.problems import document
 from api.request import Request, incomplete
+from api.submit import Submit
 from api.waits import Waits
 from jobplatform.broker import JobBroker, broker
 from jobplatform.errors import SettingsError
@@ -79,7 +81,8 @@ def create_app(broker: JobBroker, reader: Reader, inquiries: Inquiries, settings
     app.add_route("/health", Health())
     app.add_route("/ready", Ready(lambda: answers.of(reader.ping()), quick_client(settings.redis_url).ping))
     app.add_route("/types", Types(broker.types))
-    app.add_route("/jobs", Jobs(broker, answers, settings, Listing(findings, cursors)))
+    app.add_route("/jobs", Jobs(Submit(broker, reader, answers, settings), Listing(findings, cursors)))
+    app.add_route("/jobs/batch", Batch(broker, inquiries, answers, settings))
     app.add_route("/jobs/{job_id}", Job(reader, answers, waits))
     app.add_route("/jobs/{job_id}/events", JobEvents(reader, answers))
     answer_errors(app)

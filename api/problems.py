@@ -40,9 +40,11 @@ FORBIDDEN: Final = Kind(403, "forbidden", "This is not allowed")
 NOT_FOUND: Final = Kind(404, "not-found", "There is nothing at this path")
 JOB_NOT_FOUND: Final = Kind(404, "job-not-found", "There is no such job")
 METHOD_NOT_ALLOWED: Final = Kind(405, "method-not-allowed", "This method is not allowed here")
+UNIQUE_KEY_TAKEN: Final = Kind(409, "unique-key-taken", "Another job holds this unique key")
 TOO_LARGE: Final = Kind(413, "too-large", "The request is too large")
 UNSUPPORTED_MEDIA_TYPE: Final = Kind(415, "unsupported-media-type", "The body is of an unsupported kind")
 INVALID_JOB: Final = Kind(422, "invalid-job", "The job is not valid")
+IDEMPOTENCY_KEY_REUSED: Final = Kind(422, "idempotency-key-reused", "Another request had this Idempotency-Key")
 TOO_MANY_REQUESTS: Final = Kind(429, "too-many-requests", "Too many requests")
 INTERNAL_ERROR: Final = Kind(500, "internal-error", "The platform made a mistake")
 UNAVAILABLE: Final = Kind(503, "unavailable", "The platform cannot do this right now")
@@ -57,9 +59,11 @@ KINDS: Final = (
     NOT_FOUND,
     JOB_NOT_FOUND,
     METHOD_NOT_ALLOWED,
+    UNIQUE_KEY_TAKEN,
     TOO_LARGE,
     UNSUPPORTED_MEDIA_TYPE,
     INVALID_JOB,
+    IDEMPOTENCY_KEY_REUSED,
     TOO_MANY_REQUESTS,
     INTERNAL_ERROR,
     UNAVAILABLE,

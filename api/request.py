@@ -85,4 +85,4 @@ def incomplete() -> Problem:
 
 
 def _too_large(limit: int) -> Problem:
-    return Problem(TOO_LARGE, f"The body may be {limit} bytes long at most: a payload's MAX_PAYLOAD_BYTES and 64 KiB.")
+    return Problem(TOO_LARGE, f"The body may be {limit} bytes long at most.")

@@ -1,8 +1,8 @@
 """What a client submits: the body of ``POST /jobs``, read and checked against the actor's signature."""
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
@@ -10,13 +10,37 @@ import msgspec
 from msgspec import Meta
 
 from api.problems import INVALID_JOB, MALFORMED_JSON, MAX_FAULTS_LISTED, TOO_LARGE, Problem
+from api.request import Request
 from jobplatform.errors import Fault, InvalidPayload
 from jobplatform.job_actor import JobActor
+from jobplatform.message import JobMessage
 
 #: By how much a body may be longer than its payload.
 ENVELOPE_BYTES: Final = 65_536
 #: The most retries that one job may ask for.
 MAX_RETRIES: Final = 1_000
+#: How many tags a job may have, and how long each and a unique key may be, in characters.
+MAX_TAGS: Final = 20
+MAX_TAG: Final = 64
+MAX_UNIQUE_KEY: Final = 255
+
+_Priority = Literal["high", "default"] | None
+_Moment = Annotated[datetime, Meta(tz=True)] | None
+_Retries = Annotated[int, Meta(ge=0, le=MAX_RETRIES)] | None
+_Tags = Annotated[list[Annotated[str, Meta(min_length=1, max_length=MAX_TAG)]], Meta(max_length=MAX_TAGS)] | None
+_UniqueKey = Annotated[str, Meta(min_length=1, max_length=MAX_UNIQUE_KEY)] | None
+_OnConflict = Literal["reject", "return", "replace"] | None
+
+#: What reading a faulty submission raises.
+UNREADABLE: Final = (
+    msgspec.MsgspecError,
+    UnicodeError,
+    RecursionError,
+    KeyError,
+    InvalidPayload,
+    OverflowError,
+    ValueError,
+)
 
 
 class Envelope(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
@@ -24,9 +48,12 @@ class Envelope(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
 
     type: str
     payload: msgspec.Raw
-    priority: Literal["high", "default"] | None = None
-    run_at: Annotated[datetime, Meta(tz=True)] | None = None
-    max_retries: Annotated[int, Meta(ge=0, le=MAX_RETRIES)] | None = None
+    priority: _Priority = None
+    run_at: _Moment = None
+    max_retries: _Retries = None
+    tags: _Tags = None
+    unique_key: _UniqueKey = None
+    on_conflict: _OnConflict = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +65,23 @@ class Submission:
     priority: str
     run_at: datetime | None
     options: dict[str, Any] | None
+    tags: tuple[str, ...] = ()
+    unique_key: str | None = None
+    on_conflict: str = "reject"
+
+    def message(self, req: Request) -> JobMessage:
+        """The message of the job that a request asks for."""
+        return self.actor.message_from_json(
+            self.payload,
+            priority=self.priority,
+            run_at=self.run_at,
+            who=req.who,
+            request_id=req.request_id,
+            tags=self.tags,
+            unique_key=self.unique_key,
+            on_conflict=self.on_conflict,
+            options=self.options,
+        )
 
 
 class Submissions:
@@ -55,32 +99,50 @@ class Submissions:
             Problem: the body is not JSON (400), its payload is too long (413), or fields are faulty (422, all named).
         """
         try:
-            envelope = self._decode(body)
-            actor = self._types[envelope.type]
-            payload = bytes(envelope.payload)
-            if len(payload) > self._max_payload_bytes:
-                raise Problem(TOO_LARGE, f"The payload may be {self._max_payload_bytes} bytes long at most.")
-            actor.signature.check(payload)
-            return Submission(
-                actor,
-                payload.decode(),
-                envelope.priority or "default",
-                envelope.run_at and envelope.run_at.astimezone(UTC),
-                None if envelope.max_retries is None else {"max_retries": envelope.max_retries},
-            )
-        except (msgspec.MsgspecError, UnicodeError, RecursionError, KeyError, InvalidPayload, OverflowError):
+            return self.submission(self._decode(body))
+        except UNREADABLE:
             raise self._problem(body) from None
 
-    def _problem(self, body: bytes) -> Problem:
-        """Say everything that is wrong with a body. Slow: only for bodies that cannot be read."""
-        if detail := _malformed(body):
-            return Problem(MALFORMED_JSON, detail)
+    def submission(self, envelope: Envelope) -> Submission:
+        """Check what a decoder leaves to be checked.
+
+        Raises:
+            Problem: the payload is too long.
+            UNREADABLE: something is wrong; `faults` tells what.
+        """
+        actor = self._types[envelope.type]
+        payload = bytes(envelope.payload)
+        if len(payload) > self._max_payload_bytes:
+            raise Problem(TOO_LARGE, f"The payload may be {self._max_payload_bytes} bytes long at most.")
+        actor.signature.check(payload)
+        submission = Submission(
+            actor,
+            payload.decode(),
+            envelope.priority or "default",
+            envelope.run_at and envelope.run_at.astimezone(UTC),
+            None if envelope.max_retries is None else {"max_retries": envelope.max_retries},
+        )
+        if envelope.tags or envelope.unique_key:
+            tags = tuple(dict.fromkeys(envelope.tags or ()))
+            if _has_nul((*tags, envelope.unique_key or "")):
+                raise ValueError
+            on_conflict = envelope.on_conflict or "reject"
+            return replace(submission, tags=tags, unique_key=envelope.unique_key, on_conflict=on_conflict)
+        return submission
+
+    def faults(self, body: bytes | msgspec.Raw) -> Iterator[Fault]:
+        """Everything that is wrong with a submission that is JSON. Slow: only for those that cannot be read."""
         try:
             fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
         except msgspec.ValidationError:
-            faults = [Fault("", "must be a JSON object")]
+            yield Fault("", "must be a JSON object")
         else:
-            faults = list(self._faults(fields))
+            yield from self._faults(fields)
+
+    def _problem(self, body: bytes) -> Problem:
+        if detail := malformed(body):
+            return Problem(MALFORMED_JSON, detail)
+        faults = list(self.faults(body))
         count = "One fault" if len(faults) == 1 else f"{len(faults)} faults"
         rest = f", the first {MAX_FAULTS_LISTED} of them listed" if len(faults) > MAX_FAULTS_LISTED else ""
         return Problem(INVALID_JOB, f"{count} in the submission{rest}.", faults=faults)
@@ -94,7 +156,7 @@ class Submissions:
                 yield Fault(f"/{name}", detail)
         for name in fields:
             if name not in ("type", "payload", *_OPTIONAL):
-                yield Fault("/" + name.replace("~", "~0").replace("/", "~1"), "is not a field of a submission")
+                yield Fault(f"/{escaped(name)}", "is not a field of a submission")
 
     def _faults_of_type(self, fields: dict[str, msgspec.Raw]) -> Iterator[Fault]:
         if "type" not in fields:
@@ -114,15 +176,15 @@ class Submissions:
 
 
 _OPTIONAL: Final[dict[str, tuple[Any, str]]] = {
-    "priority": (Literal["high", "default"] | None, "must be high or default"),
+    "priority": (_Priority, "must be high or default"),
     "runAt": (
-        Annotated[datetime, Meta(tz=True)] | None,
+        _Moment,
         "must be an RFC 3339 time with its zone, such as 2030-01-31T08:00:00Z, within the years 1 to 9999 UTC",
     ),
-    "maxRetries": (
-        Annotated[int, Meta(ge=0, le=MAX_RETRIES)] | None,
-        f"must be a whole number from 0 to {MAX_RETRIES}",
-    ),
+    "maxRetries": (_Retries, f"must be a whole number from 0 to {MAX_RETRIES}"),
+    "tags": (_Tags, f"must be at most {MAX_TAGS} strings of 1 to {MAX_TAG} characters, none of them NUL"),
+    "uniqueKey": (_UniqueKey, f"must be a string of 1 to {MAX_UNIQUE_KEY} characters, none of them NUL"),
+    "onConflict": (_OnConflict, "must be reject, return or replace"),
 }
 
 
@@ -136,10 +198,19 @@ def _fits(value: msgspec.Raw, kind: Any) -> bool:
             decoded.astimezone(UTC)
     except (msgspec.MsgspecError, OverflowError):
         return False
-    return True
+    return not _has_nul([decoded] if isinstance(decoded, str) else decoded if isinstance(decoded, list) else ())
 
 
-def _malformed(body: bytes) -> str | None:
+def _has_nul(texts: Iterable[str]) -> bool:
+    return any("\0" in text for text in texts)
+
+
+def escaped(name: str) -> str:
+    """A name as a part of a JSON Pointer."""
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def malformed(body: bytes) -> str | None:
     """Why a body is no JSON, or None if it is some."""
     if not body.strip():
         return "The body is empty."

@@ -58,6 +58,11 @@ def jobs_json(rows: list[JobRow], next: str | None) -> bytes:  # noqa: A002
     return _encode({"items": [_job(row) for row in rows], "next": next})
 
 
+def present_json(row: JobRow) -> bytes:
+    """A job that stands for one that was asked for, in the same form as one that has just been accepted."""
+    return accepted_json(_job(row))
+
+
 def accepted_json(view: JobView) -> bytes:
     """A job that has just been accepted as a JSON object, with its id also as ``jobId``."""
     return b'{"jobId":"%s",%s' % (view.id.encode(), _encode(view)[1:])

@@ -482,8 +482,8 @@ def test_what_is_not_there_is_a_problem_of_its_own(client: testing.TestClient, p
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("DELETE", "/jobs", {"POST", "OPTIONS"}),
-        ("GET", "/jobs", {"POST", "OPTIONS"}),
+        ("DELETE", "/jobs", {"GET", "HEAD", "POST", "OPTIONS"}),
+        ("GET", "/jobs/batch", {"POST", "OPTIONS"}),
         ("POST", f"/jobs/{ID}", {"GET", "HEAD", "OPTIONS"}),
         ("PUT", "/health", {"GET", "HEAD", "OPTIONS"}),
     ],

@@ -1,0 +1,127 @@
+"""Having jobs accepted: what the engine says to it, as answers and problems."""
+
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from api.answers import Answers
+from api.errors import RETRY_AFTER, in_general
+from api.problems import (
+    IDEMPOTENCY_KEY_REUSED,
+    INVALID_JOB,
+    INVALID_PARAMETER,
+    UNAVAILABLE,
+    UNIQUE_KEY_TAKEN,
+    Problem,
+)
+from api.request import Request
+from api.submission import Submission
+from api.views import JobView, accepted_json, rfc3339, rfc3339_or_none
+from jobplatform.broker import JobBroker
+from jobplatform.errors import (
+    DatabaseUnavailable,
+    Fault,
+    IdempotencyKeyReused,
+    RefusedByDatabase,
+    SchemaMissing,
+    UniqueKeyTaken,
+)
+from jobplatform.journal import Accepted, IdempotencyKey, Opened
+from jobplatform.message import JobMessage
+
+
+class Acceptance:
+    """Has jobs accepted within a time."""
+
+    def __init__(self, broker: JobBroker, timeout_ms: int, pointer: Callable[[int], str]) -> None:
+        """``pointer`` says where in the body a job stands, by its place."""
+        self._broker = broker
+        self._timeout = timeout_ms / 1000
+        # The writer answers at the deadline; this one ends the wait where it does not come to it.
+        self._answers = Answers(timeout_ms + 250)
+        self._pointer = pointer
+
+    async def of(self, messages: Sequence[JobMessage], key: IdempotencyKey | None) -> Accepted:
+        """Have all these jobs accepted, or none.
+
+        Raises:
+            Problem: a key is in the way (409, 422), a value cannot be stored (422), or it is not known whether they
+                were accepted (503).
+        """
+        deadline = time.monotonic() + self._timeout
+        try:
+            if key is None and all(message.unique_key is None for message in messages):
+                return Accepted([*await self._answers.of(self._broker.submit(messages, deadline))])
+            return await self._answers.of(self._broker.submit_once(messages, key, deadline))
+        except DatabaseUnavailable as error:
+            raise _not_known(error, messages, key) from error
+        except RefusedByDatabase as error:
+            raise Problem(INVALID_JOB, str(error)) from error
+        except IdempotencyKeyReused as error:
+            detail = "Another request was accepted under this Idempotency-Key. Give each request a new one."
+            raise Problem(IDEMPOTENCY_KEY_REUSED, detail) from error
+        except UniqueKeyTaken as error:
+            raise self._taken(error) from error
+
+    def _taken(self, error: UniqueKeyTaken) -> Problem:
+        first = next(iter(error.holders.values()))
+        held = [
+            Fault(f"{self._pointer(place)}/uniqueKey", f"is held by the job {holder}, which is not finished")
+            for place, holder in error.holders.items()
+        ]
+        detail = f"The job {first} holds this unique key, and is not finished."
+        if len(held) > 1:
+            detail = f"{len(held)} unique keys are held by jobs that are not finished."
+        return Problem(UNIQUE_KEY_TAKEN, detail, faults=held, job_id=first)
+
+
+def opened_json(job: Submission, opened: Opened) -> bytes:
+    """A job that was opened just now as a JSON object."""
+    created_at = rfc3339(opened.created_at)
+    return accepted_json(
+        JobView(
+            id=opened.id,
+            type=job.actor.type,
+            status=opened.status,
+            priority=job.priority,
+            attempts=0,
+            payload=msgspec.Raw(job.payload),
+            result=None,
+            error=None,
+            progress=None,
+            created_at=created_at,
+            updated_at=created_at,
+            started_at=None,
+            finished_at=None,
+            run_at=rfc3339_or_none(opened.run_at),
+            tags=[*job.tags],
+            unique_key=job.unique_key,
+            cancel_requested=False,
+        )
+    )
+
+
+def only_validates(req: Request) -> bool:
+    """Whether a request is to be checked, and nothing more.
+
+    Raises:
+        Problem: the parameter is neither true nor false (400).
+    """
+    given = req.params.get("validateOnly", "false") if req.query_string else "false"
+    if given not in ("true", "false"):
+        raise Problem(INVALID_PARAMETER, "validateOnly must be true or false.")
+    return given == "true"
+
+
+def _not_known(error: DatabaseUnavailable, messages: Sequence[JobMessage], key: IdempotencyKey | None) -> Problem:
+    if isinstance(error, SchemaMissing):
+        return Problem(UNAVAILABLE, in_general(error), headers=RETRY_AFTER)
+    job_id = messages[0].message_id
+    what = "the job was" if len(messages) == 1 else "the batch was"
+    detail = f"Postgres did not answer in time, so it is not known whether {what} accepted."
+    if key is not None:
+        detail += " Send it again with the same Idempotency-Key: it will not be done twice."
+        return Problem(UNAVAILABLE, detail, headers=RETRY_AFTER)
+    detail += f" When it is back, GET /jobs/{job_id} tells: if there is no such job, submit it again."
+    return Problem(UNAVAILABLE, detail, headers=RETRY_AFTER, job_id=job_id)
