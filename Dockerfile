@@ -15,6 +15,7 @@ COPY pyproject.toml README.md ./
 COPY platform/ platform/
 COPY actors/ actors/
 COPY api/ api/
+COPY docs/problems.md docs/
 COPY seeds/ seeds/
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
     && pip --python /opt/venv/bin/python install --no-deps --no-index /wheels/*.whl

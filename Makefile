@@ -5,7 +5,7 @@ SHELL := /bin/sh
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # What the tests need from Debian.
-TEST_PACKAGES := curl wget
+TEST_PACKAGES := chromium curl wget
 
 FIND_PYTHON = for python in python3 python3.13 python3.12 python3.11; do \
 	if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then break; fi; python=; done; \
@@ -39,6 +39,14 @@ torture: .venv/installed ## hurt a platform of its own in every way, and prove t
 .PHONY: bench
 bench: .venv/installed ## measure what a job costs (needs wrk; ARGS="--rounds 1" for a quick look)
 	@exec .venv/bin/python -m benchmarks $(ARGS)
+
+.PHONY: openapi
+openapi: .venv/installed ## write openapi.json anew, from what the API reads and answers with
+	@.venv/bin/python -m api.openapi > openapi.json.new && mv openapi.json.new openapi.json
+
+.PHONY: fuzz
+fuzz: .venv/installed ## send the API a thousand requests of each sort, and hold its answers against openapi.json
+	@FUZZ_CASES=$${FUZZ_CASES:-1000} exec .venv/bin/python -m pytest tests/acceptance/test_schemathesis.py $(ARGS)
 
 .PHONY: lint
 lint: .venv/installed ## check style, types and the direction of imports

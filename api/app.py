@@ -9,6 +9,7 @@ import falcon.asgi
 from api.answers import Answers
 from api.batch import Batch
 from api.cursor import Cursors
+from api.docs_page import DocsFiles, DocsPage, OpenApi, ProblemPages
 from api.errors import answer_errors
 from api.events import JobEvents
 from api.findings import Findings
@@ -81,6 +82,10 @@ def create_app(broker: JobBroker, reader: Reader, inquiries: Inquiries, settings
     app.add_route("/health", Health())
     app.add_route("/ready", Ready(lambda: answers.of(reader.ping()), quick_client(settings.redis_url).ping))
     app.add_route("/types", Types(broker.types))
+    app.add_route("/openapi.json", OpenApi(broker.types, keyed=bool(settings.api_keys)))
+    app.add_route("/docs", DocsPage())
+    app.add_route("/docs/{file}", DocsFiles())
+    app.add_route("/problems/{name}", ProblemPages())
     app.add_route("/jobs", Jobs(Submit(broker, reader, answers, settings), Listing(findings, cursors)))
     app.add_route("/jobs/batch", Batch(broker, inquiries, answers, settings))
     app.add_route("/jobs/{job_id}", Job(reader, answers, waits))

@@ -1,0 +1,95 @@
+"""Operations that do something to jobs and queues."""
+
+from typing import Final
+
+from api.openapi.operation import Answer, Operation
+from api.openapi.schemas import items_of, ref
+
+OPERATIONS: Final = (
+    Operation(
+        method="post",
+        path="/jobs/{job_id}/cancel",
+        id="cancelJob",
+        tag="jobs",
+        summary="Cancel a job",
+        parameters=("job_id",),
+        body="Reason",
+        body_required=False,
+        answers={
+            200: Answer(description="It is cancelled.", schema=ref("Job")),
+            202: Answer(description="It runs, and was asked to stop.", schema=ref("Job")),
+        },
+        problems=("job-not-found", "job-finished", "invalid-job"),
+    ),
+    Operation(
+        method="post",
+        path="/jobs/{job_id}/retry",
+        id="retryJob",
+        tag="jobs",
+        summary="Run a failed or cancelled job once more",
+        parameters=("job_id",),
+        body="Retry",
+        body_required=False,
+        examples={"with a changed payload": {"reason": "wrong column", "payload": {"data": [{"id": 1}]}}},
+        answers={200: Answer(description="It is queued again.", schema=ref("Job"))},
+        problems=("job-not-found", "job-not-finished", "unique-key-taken", "invalid-job"),
+    ),
+    Operation(
+        method="post",
+        path="/actions",
+        id="startAction",
+        tag="actions",
+        summary="Cancel or retry all jobs that fit a filter",
+        body="ActionRequest",
+        examples={"how many would it be?": {"kind": "retry", "filter": {"status": "failed"}, "dryRun": True}},
+        answers={
+            200: Answer(description="A dry run: so many jobs fit.", schema=ref("Matched")),
+            202: Answer(description="It is on record, and will be done.", schema=ref("Action"), headers=("Location",)),
+        },
+        problems=("invalid-job",),
+    ),
+    Operation(
+        method="get",
+        path="/actions",
+        id="listActions",
+        tag="actions",
+        summary="List actions, newest first",
+        parameters=("limit", "cursor"),
+        answers={200: Answer(description="The actions.", schema=items_of("Action"))},
+        problems=("invalid-parameter",),
+    ),
+    Operation(
+        method="get",
+        path="/actions/{action_id}",
+        id="showAction",
+        tag="actions",
+        summary="Show an action and how far it is",
+        parameters=("action_id",),
+        answers={200: Answer(description="The action.", schema=ref("Action"))},
+        problems=("action-not-found",),
+    ),
+    Operation(
+        method="post",
+        path="/queues/{name}/pause",
+        id="pauseQueue",
+        tag="queues",
+        summary="Pause a queue: nothing of it is begun until it is resumed",
+        parameters=("queue",),
+        body="Reason",
+        body_required=False,
+        answers={200: Answer(description="It is paused.", schema=ref("QueueState"))},
+        problems=("queue-not-found", "invalid-job"),
+    ),
+    Operation(
+        method="post",
+        path="/queues/{name}/resume",
+        id="resumeQueue",
+        tag="queues",
+        summary="Resume a queue",
+        parameters=("queue",),
+        body="Reason",
+        body_required=False,
+        answers={200: Answer(description="It goes on.", schema=ref("QueueState"))},
+        problems=("queue-not-found", "invalid-job"),
+    ),
+)

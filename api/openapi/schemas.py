@@ -1,0 +1,155 @@
+"""The schemas: made from the structs that the API reads and answers with, and from the job types' signatures."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from api.openapi import shapes
+from api.submission import Envelope
+from api.views import EventView, JobView
+from jobplatform.job_actor import JobActor
+from jobplatform.states import Event, Status
+
+Json = dict[str, Any]
+
+_REF: Final = "#/components/schemas/{name}"
+#: Named after what they are, not after who makes them.
+_NAMES: Final = {"JobView": "Job", "EventView": "Event"}
+_STRUCTS: Final = (JobView, EventView, Envelope, *(
+    shape for shape in vars(shapes).values() if isinstance(shape, type) and issubclass(shape, msgspec.Struct)
+    and shape is not msgspec.Struct
+))  # fmt: skip
+
+#: What a property's type alone does not say, by schema and name.
+_REFINED: Final[dict[tuple[str, str], Json]] = {
+    ("Job", "id"): {"type": "string", "format": "uuid"},
+    ("Job", "status"): {"enum": [str(status) for status in Status]},
+    ("Job", "priority"): {"enum": ["high", "default"]},
+    ("Job", "attempts"): {"type": "integer", "minimum": 0},
+    ("Job", "payload"): {"type": "object", "description": "As it was submitted, keys in their order."},
+    ("Job", "result"): {"description": "What the job returned."},
+    ("Job", "error"): {"anyOf": [{"$ref": _REF.format(name="Failure")}, {"type": "null"}]},
+    ("Job", "progress"): {"anyOf": [{"$ref": _REF.format(name="Progress")}, {"type": "null"}]},
+    ("Event", "event"): {"enum": [str(event) for event in Event]},
+    ("Event", "from"): {"enum": [*(str(status) for status in Status), None]},
+    ("Event", "to"): {"enum": [str(status) for status in Status]},
+    ("Event", "detail"): {"type": ["object", "null"]},
+}
+
+
+def schemas(types: Mapping[str, JobActor[..., Any]]) -> Json:
+    """All of ``components/schemas``, with a payload and a submission for each of these job types."""
+    _, made = msgspec.json.schema_components(_STRUCTS, ref_template=_REF)
+    found = {_NAMES.get(name, name): _refined(_NAMES.get(name, name), schema) for name, schema in made.items()}
+    envelope = found.pop("Envelope")
+    found["AcceptedJob"] = _with_job_id(found["Job"])
+    for name, actor in sorted(types.items()):
+        found.update(_of_type(name, actor, envelope))
+    found["Submission"] = _submission(sorted(types), envelope)
+    found["Batch"] = _batch()
+    return dict(sorted(found.items()))
+
+
+def items_of(name: str) -> Json:
+    """An object that lists things of this schema."""
+    return _object(items=_list(name))
+
+
+def page_of(name: str) -> Json:
+    """The same, with the cursor of the next page."""
+    return _object(
+        items=_list(name), next={"type": ["string", "null"], "description": "The `cursor` of the next page."}
+    )
+
+
+def ref(name: str) -> Json:
+    """A reference to a schema."""
+    return {"$ref": _REF.format(name=name)}
+
+
+def _list(name: str) -> Json:
+    return {"type": "array", "items": ref(name)}
+
+
+def _object(**properties: Json) -> Json:
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _refined(schema: str, told: Json) -> Json:
+    told = {key: value for key, value in _renamed(told).items() if key != "title"}
+    for name, property_ in told.get("properties", {}).items():
+        told["properties"][name] = _REFINED.get((schema, name)) or _time(name, property_)
+    if "description" in told:
+        told["description"] = re.sub(r"\s+", " ", told["description"].replace("``", "`"))
+    return told
+
+
+def _time(name: str, property_: Json) -> Json:
+    """Times end in ``At``, or are ``at``."""
+    if not re.fullmatch(r"at|\w+At", name):
+        return property_
+    if property_.get("type") == "string":
+        return {**property_, "format": "date-time"}
+    if {"type": "string"} in property_.get("anyOf", ()):
+        return {"type": ["string", "null"], "format": "date-time"}
+    return property_
+
+
+def _renamed(told: Any) -> Any:
+    if isinstance(told, dict):
+        return {key: _new_ref(value) if key == "$ref" else _renamed(value) for key, value in told.items()}
+    return [_renamed(value) for value in told] if isinstance(told, list) else told
+
+
+def _new_ref(target: str) -> str:
+    name = target.rpartition("/")[2]
+    return _REF.format(name=_NAMES.get(name, name))
+
+
+def _with_job_id(job: Json) -> Json:
+    job_id = {"type": "string", "format": "uuid", "description": "The same as `id`."}
+    return {
+        "type": "object",
+        "description": "A job that was accepted.",
+        "required": ["jobId", *job["required"]],
+        "properties": {"jobId": job_id, **job["properties"]},
+    }
+
+
+def _of_type(name: str, actor: JobActor[..., Any], envelope: Json) -> Json:
+    """The payload of one job type with all that it refers to, and the submission that carries it."""
+    payload = dict(actor.signature.schema())
+    within = payload.pop("$defs", {})
+    told = {f"{name}.{inner}": _moved(schema, name) for inner, schema in within.items()}
+    told[f"{name}.payload"] = {**_moved(payload, name), "title": f"Payload of {name}"}
+    properties = {**envelope["properties"], "type": {"const": name}, "payload": ref(f"{name}.payload")}
+    told[f"{name}.submission"] = {**envelope, "title": name, "description": actor.description, "properties": properties}
+    return told
+
+
+def _moved(told: Any, name: str) -> Any:
+    """With its references to what is moved along."""
+    if isinstance(told, dict):
+        return {
+            key: value.replace("#/$defs/", f"#/components/schemas/{name}.") if key == "$ref" else _moved(value, name)
+            for key, value in told.items()
+        }
+    return [_moved(value, name) for value in told] if isinstance(told, list) else told
+
+
+def _batch() -> Json:
+    jobs = {"type": "array", "items": ref("Submission"), "minItems": 1, "maxItems": 10_000}
+    return {**_object(jobs=jobs), "additionalProperties": False, "description": "Jobs to be, all or none."}
+
+
+def _submission(types: list[str], envelope: Json) -> Json:
+    if not types:
+        return {**envelope, "description": "A job to be. This API knows no types."}
+    one_of = {name: _REF.format(name=f"{name}.submission") for name in types}
+    return {
+        "description": "A job to be, of one of the types that this API knows. A field that is null counts as left out.",
+        "oneOf": [{"$ref": target} for target in one_of.values()],
+        "discriminator": {"propertyName": "type", "mapping": one_of},
+    }
