@@ -11,7 +11,8 @@ from api.batch import Batch
 from api.cursor import Cursors
 from api.docs_page import DocsFiles, DocsPage, OpenApi, ProblemPages
 from api.errors import answer_errors
-from api.events import JobEvents
+from api.events import Events, JobEvents
+from api.feed import live_feed
 from api.findings import Findings
 from api.gate import Gate
 from api.health import Health, Ready
@@ -21,6 +22,7 @@ from api.jobs import Jobs
 from api.listing import Listing
 from api.problems import document
 from api.request import Request, incomplete
+from api.streams import Streams
 from api.submit import Submit
 from api.waits import Waits
 from jobplatform.broker import JobBroker, broker
@@ -79,6 +81,7 @@ def create_app(broker: JobBroker, reader: Reader, inquiries: Inquiries, settings
     findings = Findings(inquiries)
     cursors = Cursors(findings)
     waits = Waits(lambda ids: answers.of(reader.statuses(ids)), app.closing)
+    streams = Streams(live_feed(app.closing), inquiries.ask, answers)
     app.add_route("/health", Health())
     app.add_route("/ready", Ready(lambda: answers.of(reader.ping()), quick_client(settings.redis_url).ping))
     app.add_route("/types", Types(broker.types))
@@ -89,7 +92,8 @@ def create_app(broker: JobBroker, reader: Reader, inquiries: Inquiries, settings
     app.add_route("/jobs", Jobs(Submit(broker, reader, answers, settings), Listing(findings, cursors)))
     app.add_route("/jobs/batch", Batch(broker, inquiries, answers, settings))
     app.add_route("/jobs/{job_id}", Job(reader, answers, waits))
-    app.add_route("/jobs/{job_id}/events", JobEvents(reader, answers))
+    app.add_route("/jobs/{job_id}/events", JobEvents(reader, answers, streams))
+    app.add_route("/events", Events(streams))
     answer_errors(app)
     return app
 

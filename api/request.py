@@ -32,6 +32,11 @@ class Request(falcon.asgi.Request):
         request_id: str | None = self.scope.get("jobplatform.request_id")
         return request_id
 
+    async def gone(self) -> None:
+        """Return when the client has gone."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
     async def json_body(self, limit: int) -> bytes:
         """The whole body, of at most `limit` bytes, that the headers say is JSON.
 

@@ -5,14 +5,13 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
+from api.pace import Pace
 from jobplatform.errors import DatabaseUnavailable
 from jobplatform.states import FINAL
 
-#: The pause between two looks, in seconds: short while jobs end and clients come, longer while nothing happens.
+#: The pauses between two looks, in seconds.
 QUICK: Final = 0.02
 SLOW: Final = 0.25
-#: A pause lasts so many times as long as the look before it took, however much happens.
-_SHARE: Final = 10
 
 
 class Waits:
@@ -22,8 +21,8 @@ class Waits:
         """``ask`` gives the statuses of those of the jobs that exist. When ``closing`` is set, nobody waits on."""
         self._ask = ask
         self._closing = closing
+        self._pace = Pace(QUICK, SLOW)
         self._waiting: dict[str, set[asyncio.Future[None]]] = defaultdict(set)
-        self._joined = asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
 
     async def until_final(self, job_id: str, seconds: float) -> None:
@@ -38,7 +37,7 @@ class Waits:
         ended: asyncio.Future[None] = loop.create_future()
         timer = loop.call_later(seconds, _end, ended)
         self._waiting[job_id].add(ended)
-        self._joined.set()
+        self._pace.hurry()
         if self._looking is None or self._looking.done():
             self._looking = loop.create_task(self._look_on())
         try:
@@ -48,23 +47,14 @@ class Waits:
             self._forget(job_id, ended)
 
     async def _look_on(self) -> None:
-        loop = asyncio.get_running_loop()
-        closing = loop.create_task(self._closing.wait())
-        pause = QUICK
+        closing = asyncio.ensure_future(self._closing.wait())
+        closing.add_done_callback(lambda _: self._end_all())
         try:
-            while self._waiting and not closing.done():
-                self._joined.clear()
-                began = loop.time()
-                ended = await self._look()
-                least = max(QUICK, _SHARE * (loop.time() - began))
-                pause = max(least, QUICK if ended else min(1.5 * pause, SLOW))
-                if await self._rest(closing, pause):
-                    pause = least
-                    await asyncio.wait({closing}, timeout=max(0.0, began + least - loop.time()))
+            while self._waiting:
+                self._pace.begin()
+                await self._pace.rest(news=await self._look())
         finally:
-            closing.cancel()
-            for ended in [future for futures in self._waiting.values() for future in futures]:
-                _end(ended)
+            closing.cancel()  # which also lets go who is still there, should a look have failed in a way of its own
 
     async def _look(self) -> bool:
         """Tell whose job has ended, or does not exist. Whether there was one."""
@@ -72,7 +62,7 @@ class Waits:
         try:
             found = await self._ask(ids)
         except DatabaseUnavailable as error:
-            for future in [future for futures in self._waiting.values() for future in futures if not future.done()]:
+            for future in self._all():
                 future.set_exception(error)
             return False
         over = [job_id for job_id in ids if found.get(job_id) in FINAL or job_id not in found]
@@ -81,14 +71,12 @@ class Waits:
                 _end(future)
         return bool(over)
 
-    async def _rest(self, closing: "asyncio.Task[bool]", seconds: float) -> bool:
-        """Wait for so long, or until somebody joins, which is answered with True."""
-        joined = asyncio.ensure_future(self._joined.wait())
-        try:
-            await asyncio.wait({closing, joined}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-            return joined.done()
-        finally:
-            joined.cancel()
+    def _end_all(self) -> None:
+        for future in self._all():
+            _end(future)
+
+    def _all(self) -> list["asyncio.Future[None]"]:
+        return [future for futures in self._waiting.values() for future in futures if not future.done()]
 
     def _forget(self, job_id: str, ended: "asyncio.Future[None]") -> None:
         self._waiting[job_id].discard(ended)
