@@ -40,7 +40,9 @@ class Query:
 
 
 class Batch:
-    """The items of a statement as a table: one array parameter per column.
+    """The items of a statement as a table: one array parameter per column, written as Postgres writes arrays.
+
+    As lists, which become array constructors, Postgres would parse and plan each value by itself.
 
     ``Batch(id="uuid", attempt="integer")`` has the columns ``id`` and ``attempt``, and two of its own: ``n``, the
     item's place, and ``now``, a time for each item from the database's clock and not from the start of its
@@ -49,6 +51,7 @@ class Batch:
 
     def __init__(self, **types: str) -> None:
         self.names = tuple(types)
+        self.texts = frozenset(name for name, kind in types.items() if kind in ("text", "json"))
         arrays = ", ".join(f"%s::{kind}[]" for kind in types.values())
         rows = f"unnest({arrays}) WITH ORDINALITY AS u({', '.join(types)}, n)"
         values = [Parameter(name) for name in types]
@@ -63,6 +66,7 @@ class Statement:
 
     def __init__(self, batch: Batch, answer: Select) -> None:
         self._names = batch.names
+        self._texts = batch.texts
         self._query = Query(answer.order_by(batch.n))
 
     @property
@@ -76,6 +80,24 @@ class Statement:
         """
         answers: list[tuple[Any, ...]] = []
         for start in range(0, len(items), MOST_ROWS):
-            columns = map(list, zip(*items[start : start + MOST_ROWS], strict=True))
-            answers += self._query.execute(dict(zip(self._names, columns, strict=True)), after="" if start else after)
+            columns = zip(*items[start : start + MOST_ROWS], strict=True)
+            named = zip(self._names, columns, strict=True)
+            arrays = {name: _texts(column) if name in self._texts else _plain(column) for name, column in named}
+            answers += self._query.execute(arrays, after="" if start else after)
         return answers
+
+
+def _plain(values: Sequence[Any]) -> str:
+    """An array of numbers, ids or times, which have nothing in them that must be quoted."""
+    written = ["NULL" if value is None else f'"{value}"' for value in values]
+    return f"{{{','.join(written)}}}"
+
+
+def _texts(values: Sequence[str | None]) -> str:
+    # Many are equal: types, queues, who.
+    written = {value: "NULL" if value is None else _quoted(value) for value in set(values)}
+    return f"{{{','.join([written[value] for value in values])}}}"
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

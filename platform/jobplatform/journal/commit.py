@@ -4,13 +4,13 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from itertools import islice
 from typing import Any, Final
-from uuid import UUID
 
 from jobplatform.errors import JobIdTaken
-from jobplatform.journal import cancel, claim, notes, queues, resubmit, settle
+from jobplatform.journal import actions, cancel, claim, notes, queues, resubmit, settle
 from jobplatform.journal import open as opening
 from jobplatform.journal.hint import Hint
 from jobplatform.journal.item import Item
+from jobplatform.journal.lock import lock
 from jobplatform.journal.open import Open
 from jobplatform.journal.open_once import OpenOnce, open_once
 from jobplatform.journal.settle import Settle, Settled
@@ -31,10 +31,8 @@ _STATEMENTS: Final[dict[type[Any], Statement]] = {
     notes.LogLine: notes.LOG,
     queues.PauseQueue: queues.PAUSE,
     queues.ResumeQueue: queues.RESUME,
+    actions.RecordAction: actions.RECORD,
 }
-
-#: Several writers may hold overlapping batches: whoever locks in this order cannot deadlock (P7).
-_LOCK: Final = "SELECT 1 FROM jobs WHERE id = ANY('{%s}'::uuid[]) ORDER BY id FOR UPDATE;"
 
 
 def commit(items: Sequence[Item]) -> tuple[list[Any], list[Hint]]:
@@ -68,7 +66,7 @@ class _Transaction:
         steps = self._steps()
         # One statement is a transaction by itself, the lock that is sent along with it included.
         alone = len(steps) == 1 and not any(map(_needs_more, self._items))
-        before = ("" if alone else "BEGIN;") + _lock(self._items)
+        before = ("" if alone else "BEGIN;") + lock(self._items)
         try:
             for statement, places in steps:
                 self._write(statement, places, before)
@@ -104,10 +102,8 @@ class _Transaction:
         for place, of_item in zip(places, rows, strict=True):
             item = self._items[place]
             answer, hints = item.answer(list(islice(answers, len(of_item))))
-            if isinstance(answer, JobIdTaken):
-                # By a lost first try of this very item, perhaps, whose commit it had to wait for: only the next
-                # statement sees what was committed since this one began (P4).
-                answer, hints = item.answer(statement.execute(of_item))
+            if isinstance(answer, JobIdTaken) and isinstance(item, Open):
+                answer, hints = item.answer(opening.FIND.execute(item.find_rows()))  # by a lost first try of its own?
             if isinstance(answer, JobIdTaken) and len(of_item) > 1:
                 raise answer
             self._answers[place] = answer
@@ -129,7 +125,7 @@ class _Transaction:
         ]
         if refused:
             rows = [item.fence_row() for _, item in refused]
-            told = settle.FENCE.execute(rows, after=_lock([item for _, item in refused]))
+            told = settle.FENCE.execute(rows, after=lock([item for _, item in refused]))
             for (place, _), (event,) in zip(refused, told, strict=True):
                 self._answers[place] = Settled(Event(event))
 
@@ -144,8 +140,3 @@ def _ids(item: Item) -> Sequence[str]:
     if isinstance(item, Open):
         return [job.id for job in item.jobs]
     return () if item.locks is None else (item.locks,)
-
-
-def _lock(items: Sequence[Item]) -> str:
-    ids = {str(UUID(item.locks)) for item in items if item.locks is not None}  # they become part of the SQL
-    return _LOCK % ",".join(sorted(ids)) if ids else ""

@@ -89,6 +89,10 @@ class Open:
             for job in self.jobs
         ]
 
+    def find_rows(self) -> Sequence[tuple[Any, ...]]:
+        """Its rows in the statement for jobs that were not new."""
+        return [(job.id, job.type, job.payload) for job in self.jobs]
+
     def answer(self, rows: Sequence[tuple[Any, ...]]) -> tuple[list[Opened] | JobIdTaken, list[Hint]]:
         if len({job.id for job in self.jobs}) < len(self.jobs):
             return JobIdTaken("Two jobs of one batch have the same id."), []
@@ -179,27 +183,47 @@ def _statement() -> Statement:
         .returning(JobTag.tag)
         .cte("tagged")
     )
-    # A repeated open finds its own row; whoever else holds the id did not ask for the same.
-    own = (Job.type == batch.type) & (Job.payload.cast("text") == batch.payload)
     answer = (
         Select(
             [batch.cte],
             [
-                inserted.c.id.is_null(False) | fn.coalesce(own, False),
-                fn.coalesce(inserted.c.status, Job.status),
-                fn.coalesce(inserted.c.created_at, Job.created_at),
-                fn.coalesce(inserted.c.run_at, Job.run_at),
-                fn.coalesce(
-                    inserted.c.dispatched_at,
-                    Case(None, [(own & (Job.status == Status.QUEUED), Job.dispatched_at)], None),
-                ),
+                inserted.c.id.is_null(False),
+                inserted.c.status,
+                inserted.c.created_at,
+                inserted.c.run_at,
+                inserted.c.dispatched_at,
             ],
         )
         .join(inserted, JOIN.LEFT_OUTER, on=(inserted.c.id == batch.id))
-        .join(Job, JOIN.LEFT_OUTER, on=(Job.id == batch.id))
         .with_cte(batch.cte, inserted, opened, told, tagged)
     )
     return Statement(batch, answer)
 
 
+def _find_statement() -> Statement:
+    """For jobs that were not new: whoever repeats an open finds its own rows, in the same form (P4).
+
+    Whoever else holds the id did not ask for the same. To have it in a statement of its own is also to see what was
+    committed while the other one waited for it.
+    """
+    batch = Batch(id="uuid", type="text", payload="text")
+    own = (Job.type == batch.type) & (Job.payload.cast("text") == batch.payload)
+    answer = (
+        Select(
+            [batch.cte],
+            [
+                fn.coalesce(own, False),
+                Job.status,
+                Job.created_at,
+                Job.run_at,
+                Case(None, [(own & (Job.status == Status.QUEUED), Job.dispatched_at)], None),
+            ],
+        )
+        .join(Job, JOIN.LEFT_OUTER, on=(Job.id == batch.id))
+        .with_cte(batch.cte)
+    )
+    return Statement(batch, answer)
+
+
 STATEMENT: Final = _statement()
+FIND: Final = _find_statement()

@@ -174,6 +174,8 @@ class _Transaction:
         for place, each in opens.items():
             opened, hints = each.answer(list(islice(rows, len(each.jobs))))
             if isinstance(opened, JobIdTaken):
+                opened, hints = each.answer(opening.FIND.execute(each.find_rows()))
+            if isinstance(opened, JobIdTaken):
                 raise opened
             answers = iter(opened)
             self._answers[place] = Accepted([other or next(answers) for other in plan.opens[place]])
