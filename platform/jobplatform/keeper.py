@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 import redis
 
-from jobplatform import journal
+from jobplatform import bulk, journal
 from jobplatform.connection import blames_a_value, give_up_connection, open_connection
 from jobplatform.death_watch import DeathWatch
 from jobplatform.hints import NAMESPACE, HintSender, bodies_key, queue_key
@@ -129,6 +129,7 @@ class Keeper:
         for broker in dead:
             self._sender.return_deliveries(broker)
         resent = [self._resend(queue) for queue in self._awake()]
+        acts = self._act()
         if time.monotonic() - self._swept_at > _SWEEP_EVERY:
             self._swept_at = time.monotonic()
             self._forgets = True
@@ -138,7 +139,7 @@ class Keeper:
         self._done += keepers.Done(released, rescued, sum(resent))
         if time.monotonic() - self._told_at >= tick:
             self._tell()
-        if BATCH_SIZE in (released, rescued, *resent, forgotten):
+        if acts or BATCH_SIZE in (released, rescued, *resent, forgotten):
             return _SHORTEST_PAUSE  # there is more, and meanwhile another worker may have died
         if self._deaths.suspects_someone:
             tick = min(tick, _PAUSE_OF_SUSPICION)
@@ -161,6 +162,13 @@ class Keeper:
         if hints:
             self._sender.send(hints)
         return len(rescued)
+
+    def _act(self) -> bool:
+        """Do a batch of what people asked to be done to many jobs. Whether there is more."""
+        batch = bulk.do_next_batch()
+        if batch.hints:
+            self._sender.send(batch.hints)
+        return batch.more
 
     def _awake(self) -> list[str]:
         """The queues that are not paused. Workers put the hints of the others back: nothing in them is lost."""

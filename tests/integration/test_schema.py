@@ -12,7 +12,7 @@ import pytest
 from playhouse.postgres_ext import ArrayField
 
 from jobplatform import journal
-from jobplatform.journal import cancel, claim, notes, queues, resubmit, settle
+from jobplatform.journal import actions, cancel, claim, notes, queues, resubmit, settle
 from jobplatform.models import MODELS, database
 from jobplatform.statement import Statement
 from jobplatform.states import FINAL, TRANSITIONS, Event, Status
@@ -29,6 +29,7 @@ STATEMENTS = {
     "open": sys.modules["jobplatform.journal.open"].STATEMENT,
     "pause": queues.PAUSE,
     "resume": queues.RESUME,
+    "action": actions.RECORD,
 }
 
 #: peewee's name of a field's type → Postgres' name of the column's.

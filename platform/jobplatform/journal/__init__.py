@@ -6,6 +6,7 @@ one transaction. The keeper's operations (`release`, `resend`) choose their rows
 their own.
 """
 
+from jobplatform.journal.actions import RecordAction
 from jobplatform.journal.cancel import Cancel, CancelAnswer
 from jobplatform.journal.claim import Claim, Claimed, Refused
 from jobplatform.journal.commit import commit
@@ -40,6 +41,7 @@ __all__ = [
     "Present",
     "Progress",
     "QueueAnswer",
+    "RecordAction",
     "Refused",
     "Rescued",
     "Resubmit",

@@ -1,0 +1,146 @@
+"""Doing actions: cancelling, or sending round again, all jobs that fit a filter, a batch at a time."""
+
+import json
+import logging
+import time
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from jobplatform.connection import blames_a_value, sqlstate
+from jobplatform.journal import Hint, actions
+from jobplatform.journal.actions import CANCEL, Unfinished
+from jobplatform.journal.release import BATCH_SIZE
+from jobplatform.journal.resubmit import RESUBMITTABLE
+from jobplatform.models import database
+from jobplatform.queries.filter import JobFilter
+from jobplatform.queries.search import Search
+from jobplatform.queries.walk import Position, walk
+from jobplatform.states import FINAL, Status
+
+log: Final = logging.getLogger(__name__)
+
+#: A count goes so far, and takes so many seconds, at the most.
+MOST_COUNTED: Final = 100_000
+_LONGEST_COUNT: Final = 3.0
+#: So many jobs one query of a count finds at the most.
+_PAGE: Final = 4_000
+#: So long a batch looks for jobs that fit, in seconds: a keeper has other things to do.
+_PATIENCE: Final = 0.1
+
+_UNIQUE_VIOLATION: Final = "23505"
+_QUERY_CANCELED: Final = "57014"
+
+
+class Count(NamedTuple):
+    """How many jobs fit. ``bounded``: these at least, and then the count was given up."""
+
+    matched: int
+    bounded: bool
+
+
+class Batch(NamedTuple):
+    """What one batch of an action did."""
+
+    #: Jobs to which something happened.
+    changed: int
+    #: Whether there is, or may be, more to do.
+    more: bool
+    hints: list[Hint]
+
+
+NOTHING: Final = Batch(0, False, [])
+
+
+def count(kind: str, which: JobFilter) -> Count:
+    """How many jobs an action would be done to, in the calling thread's connection."""
+    meant = _meant(kind, which)
+    deadline = time.monotonic() + _LONGEST_COUNT
+    matched, after = 0, None
+    while meant is not None:
+        found = walk(meant, newest_first=False, after=after, limit=_PAGE, patience=_PATIENCE)
+        matched, after = matched + len(found.found), found.next
+        if after is None:
+            break
+        if matched >= MOST_COUNTED or time.monotonic() > deadline:
+            return Count(min(matched, MOST_COUNTED), True)
+    return Count(matched, False)
+
+
+def do_next_batch(most: int = BATCH_SIZE) -> Batch:
+    """Do the next batch of the oldest action that is not finished, in one transaction.
+
+    What was done, and how far the action is, is committed together: whoever dies, no job is counted twice, and any
+    keeper goes on. Two keepers never have one action in their hands.
+    """
+    action = None
+    try:
+        with database.atomic():
+            if (action := actions.take_action()) is None:
+                return NOTHING
+            return _do(action, most)
+    except Exception as error:
+        if action is None or sqlstate(error) == _UNIQUE_VIOLATION:
+            # A unique key was taken in the same moment: the next try sees by whom.
+            if action is not None:
+                return Batch(0, True, [])
+            raise
+        if not blames_a_value(error) and sqlstate(error) != _QUERY_CANCELED:
+            raise
+        log.critical("Action %s cannot be done, and ends.", action.id, exc_info=True)
+        actions.note(action.id, None, 0, 0)
+        return Batch(0, True, [])
+
+
+def filter_json(which: JobFilter) -> str:
+    """A filter as an action keeps it: the words of ``GET /jobs``."""
+    fields = {
+        "status": list(which.statuses),
+        "type": list(which.types),
+        "priority": which.priority,
+        "tag": which.tag,
+        "createdAfter": which.created_after and which.created_after.isoformat(),
+        "createdBefore": which.created_before and which.created_before.isoformat(),
+        "q": which.search and which.search.text,
+    }
+    return json.dumps({name: value for name, value in fields.items() if value}, ensure_ascii=False)
+
+
+def _do(action: Unfinished, most: int) -> Batch:
+    which = _filter(json.loads(action.filter))
+    if which.created_before is None or which.created_before > action.created_at:
+        which = replace(which, created_before=action.created_at)
+    meant = _meant(action.kind, which)
+    found = None
+    if meant is not None:
+        after = None if action.position is None else _position(json.loads(action.position))
+        found = walk(meant, newest_first=False, after=after, limit=most, patience=_PATIENCE)
+    ids = [job.at.id for job in found.found] if found else []
+    changed, hints = actions.do_to(action, ids)
+    behind = found.next if found else None
+    actions.note(action.id, behind and [behind.created_at.isoformat(), behind.id], len(ids), changed)
+    return Batch(changed, True, hints)
+
+
+def _meant(kind: str, which: JobFilter) -> JobFilter | None:
+    """The filter of those jobs to which it can be done; None where there can be none."""
+    able = set(Status) - FINAL if kind == CANCEL else set(RESUBMITTABLE)
+    statuses = able & set(which.statuses) if which.statuses else able
+    return replace(which, statuses=tuple(sorted(statuses))) if statuses else None
+
+
+def _filter(given: dict[str, Any]) -> JobFilter:
+    after, before, q = given.get("createdAfter"), given.get("createdBefore"), given.get("q")
+    return JobFilter(
+        statuses=tuple(map(Status, given.get("status", ()))),
+        types=tuple(given.get("type", ())),
+        priority=given.get("priority"),
+        tag=given.get("tag"),
+        created_after=after and datetime.fromisoformat(after),
+        created_before=before and datetime.fromisoformat(before),
+        search=None if q is None else Search(q),
+    )
+
+
+def _position(given: list[str]) -> Position:
+    return Position(datetime.fromisoformat(given[0]), given[1])
