@@ -8,10 +8,13 @@ import falcon.asgi
 
 from api.answers import Answers
 from api.batch import Batch
+from api.counts import Counting, JobCounts
 from api.cursor import Cursors
 from api.docs_page import DocsFiles, DocsPage, OpenApi, ProblemPages
 from api.errors import answer_errors
 from api.events import Events, JobEvents
+from api.explain import Explain
+from api.failures import Failures
 from api.feed import live_feed
 from api.findings import Findings
 from api.gate import Gate
@@ -20,11 +23,15 @@ from api.job import Job
 from api.job_types import Types
 from api.jobs import Jobs
 from api.listing import Listing
+from api.logs import JobLogs
+from api.payloads import JobPayloads
 from api.problems import document
+from api.queues import Queues
 from api.request import Request, incomplete
 from api.streams import Streams
 from api.submit import Submit
 from api.waits import Waits
+from api.workers import Workers
 from jobplatform.broker import JobBroker, broker
 from jobplatform.errors import SettingsError
 from jobplatform.inquiries import Inquiries
@@ -80,10 +87,12 @@ def create_app(broker: JobBroker, reader: Reader, inquiries: Inquiries, settings
     answers = Answers(settings.submit_timeout + 250)
     findings = Findings(inquiries)
     cursors = Cursors(findings)
+    counting = Counting(findings)
     waits = Waits(lambda ids: answers.of(reader.statuses(ids)), app.closing)
     streams = Streams(live_feed(app.closing), inquiries.ask, answers)
     app.add_route("/health", Health())
-    app.add_route("/ready", Ready(lambda: answers.of(reader.ping()), quick_client(settings.redis_url).ping))
+    ready = Ready(lambda: answers.of(reader.ping()), quick_client(settings.redis_url).ping)
+    app.add_route("/ready", ready)
     app.add_route("/types", Types(broker.types))
     app.add_route("/openapi.json", OpenApi(broker.types, keyed=bool(settings.api_keys)))
     app.add_route("/docs", DocsPage())
@@ -94,6 +103,14 @@ def create_app(broker: JobBroker, reader: Reader, inquiries: Inquiries, settings
     app.add_route("/jobs/{job_id}", Job(reader, answers, waits))
     app.add_route("/jobs/{job_id}/events", JobEvents(reader, answers, streams))
     app.add_route("/events", Events(streams))
+    app.add_route("/jobs/counts", JobCounts(counting))
+    app.add_route("/jobs/{job_id}/logs", JobLogs(findings, cursors))
+    app.add_route("/jobs/{job_id}/payloads", JobPayloads(findings))
+    app.add_route("/jobs/{job_id}/explain", Explain(findings, ready.redis.look, broker.types, settings))
+    app.add_route("/workers", Workers(findings))
+    queues = Queues(findings, counting)
+    app.add_route("/queues", queues)
+    app.add_route("/failures", Failures(findings))
     answer_errors(app)
     return app
 
