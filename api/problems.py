@@ -39,10 +39,19 @@ UNAUTHORIZED: Final = Kind(401, "unauthorized", "A key is needed")
 FORBIDDEN: Final = Kind(403, "forbidden", "This is not allowed")
 NOT_FOUND: Final = Kind(404, "not-found", "There is nothing at this path")
 JOB_NOT_FOUND: Final = Kind(404, "job-not-found", "There is no such job")
+NO_OUTPUT: Final = Kind(404, "no-output", "The job made no file")
+QUEUE_NOT_FOUND: Final = Kind(404, "queue-not-found", "There is no such queue")
+ACTION_NOT_FOUND: Final = Kind(404, "action-not-found", "There is no such action")
 METHOD_NOT_ALLOWED: Final = Kind(405, "method-not-allowed", "This method is not allowed here")
+JOB_FINISHED: Final = Kind(409, "job-finished", "The job is final")
+JOB_NOT_FINISHED: Final = Kind(409, "job-not-finished", "The job has neither failed nor was it cancelled")
+OUTPUT_NOT_READY: Final = Kind(409, "output-not-ready", "The job is not final yet")
 UNIQUE_KEY_TAKEN: Final = Kind(409, "unique-key-taken", "Another job holds this unique key")
+OUTPUT_GONE: Final = Kind(410, "output-gone", "The job's file is no longer there")
 TOO_LARGE: Final = Kind(413, "too-large", "The request is too large")
 UNSUPPORTED_MEDIA_TYPE: Final = Kind(415, "unsupported-media-type", "The body is of an unsupported kind")
+RANGE_NOT_SATISFIABLE: Final = Kind(416, "range-not-satisfiable", "The file has no such part")
+INVALID_BODY: Final = Kind(422, "invalid-body", "The body is not valid")
 INVALID_JOB: Final = Kind(422, "invalid-job", "The job is not valid")
 IDEMPOTENCY_KEY_REUSED: Final = Kind(422, "idempotency-key-reused", "Another request had this Idempotency-Key")
 TOO_MANY_REQUESTS: Final = Kind(429, "too-many-requests", "Too many requests")
@@ -58,10 +67,19 @@ KINDS: Final = (
     FORBIDDEN,
     NOT_FOUND,
     JOB_NOT_FOUND,
+    NO_OUTPUT,
+    QUEUE_NOT_FOUND,
+    ACTION_NOT_FOUND,
     METHOD_NOT_ALLOWED,
+    JOB_FINISHED,
+    JOB_NOT_FINISHED,
+    OUTPUT_NOT_READY,
     UNIQUE_KEY_TAKEN,
+    OUTPUT_GONE,
     TOO_LARGE,
     UNSUPPORTED_MEDIA_TYPE,
+    RANGE_NOT_SATISFIABLE,
+    INVALID_BODY,
     INVALID_JOB,
     IDEMPOTENCY_KEY_REUSED,
     TOO_MANY_REQUESTS,

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,6 +61,50 @@ def open_output(folder: str, name: str) -> Iterator[Output]:
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
+
+
+class MadeFile:
+    """A finished file, open for reading. It stays as it is, even if its name is removed."""
+
+    def __init__(self, name: str, file: BinaryIO) -> None:
+        self.name = name
+        self._file = file
+        known = os.fstat(file.fileno())
+        #: In bytes.
+        self.size = known.st_size
+        #: Nanoseconds since 1970.
+        self.changed_at = known.st_mtime_ns
+
+    def read(self, at: int, most: int) -> bytes:
+        """So many bytes from a place on; fewer at the end. Any thread may ask."""
+        return os.pread(self._file.fileno(), most, at)
+
+    def close(self) -> None:
+        """Close it."""
+        self._file.close()
+
+
+def open_made(folder: str, job_id: str, path: str) -> MadeFile | None:
+    """Open the file of a job whose result names it by ``path``; None where the folder has no such file of that job.
+
+    Of the path only the name counts, and only one that `file_name` may give. It must be a file itself: no link, which
+    could lead anywhere.
+    """
+    name = path.rpartition("/")[2]
+    if not re.fullmatch(rf"{re.escape(job_id)}(?:\.[A-Za-z0-9]+)*", name) or name.endswith(UNFINISHED):
+        return None
+    try:
+        inside = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=inside)
+        finally:
+            os.close(inside)
+    except OSError:
+        return None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        return None
+    return MadeFile(name, os.fdopen(descriptor, "rb", buffering=0))
 
 
 def _sync_folder(folder: str) -> None:

@@ -1,0 +1,161 @@
+"""``/actions``: cancelling or retrying all jobs that fit a filter, and what was done of it so far."""
+
+import time
+from typing import Any, Literal
+from uuid import UUID
+
+import falcon
+import falcon.asgi
+import msgspec
+
+from api.act_body import ReasonBody, invalid, read_body
+from api.answers import Answers
+from api.cursor import Cursors
+from api.errors import RETRY_AFTER, in_general
+from api.filters import job_filter
+from api.findings import Findings
+from api.parameters import Parameters
+from api.problems import ACTION_NOT_FOUND, UNAVAILABLE, Problem
+from api.reply import NO_STORE, REVALIDATE, reply
+from api.request import Request
+from api.submission import ENVELOPE_BYTES
+from api.views import rfc3339, rfc3339_or_none
+from jobplatform import bulk
+from jobplatform.broker import JobBroker
+from jobplatform.errors import DatabaseUnavailable, Fault, SchemaMissing
+from jobplatform.journal import RecordAction
+from jobplatform.queries import actions as recorded
+from jobplatform.queries.actions import ActionPosition, ActionRow
+from jobplatform.queries.filter import JobFilter
+from jobplatform.settings import Settings
+
+_Words = str | list[str] | None
+
+
+class FilterBody(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """Which jobs: the filters of ``GET /jobs``. Several words are a list, or divided by commas."""
+
+    status: _Words = None
+    type: _Words = None
+    priority: str | None = None
+    tag: str | None = None
+    created_after: str | None = None
+    created_before: str | None = None
+    q: str | None = None
+
+
+class ActionBody(ReasonBody, rename="camel", forbid_unknown_fields=True, kw_only=True):
+    """The body of ``POST /actions``."""
+
+    kind: Literal["cancel", "retry"]
+    filter: FilterBody
+    dry_run: bool | None = None
+
+
+class Actions:
+    """The actions."""
+
+    def __init__(
+        self, broker: JobBroker, findings: Findings, cursors: Cursors, answers: Answers, settings: Settings
+    ) -> None:
+        self._writer = broker.recorder.writer
+        self._findings = findings
+        self._cursors = cursors
+        self._answers = answers
+        self._timeout = settings.submit_timeout / 1000
+
+    async def on_get(self, req: Request, resp: falcon.asgi.Response) -> None:
+        """List actions, the newest first."""
+        given = Parameters(req.params)
+        after = await self._cursors.read(given.text("cursor"), "actions")
+        position = None if after is None else msgspec.convert(after, ActionPosition)
+        rows, behind = await self._findings.ask(recorded.actions, position, given.limit())
+        items = [_view(row) for row in rows]
+        reply(resp, msgspec.json.encode({"items": items, "next": await self._cursors.write(behind, "actions")}))
+
+    on_head = on_get
+
+    async def on_post(self, req: Request, resp: falcon.asgi.Response) -> None:
+        """Put an action on record: a keeper does it. With ``dryRun`` only count."""
+        body = await read_body(req, ActionBody, ENVELOPE_BYTES, required=True)
+        which = _filter(body.filter)
+        count = await self._findings.ask(bulk.count, body.kind, which)
+        if body.dry_run:
+            reply(resp, msgspec.json.encode({"matched": count.matched, "bounded": count.bounded}), NO_STORE)
+            return
+        item = RecordAction(
+            kind=body.kind,
+            filter=bulk.filter_json(which),
+            matched=count.matched,
+            who=req.who,
+            reason=body.reason,
+            request_id=req.request_id,
+            deadline=time.monotonic() + self._timeout,
+        )
+        try:
+            created_at = await self._answers.of(self._writer.put(item))
+        except SchemaMissing:
+            raise
+        except DatabaseUnavailable as error:
+            raise _not_known(error, item.id) from error
+        row = ActionRow(
+            item.id, item.kind, item.filter, item.reason, item.who, item.request_id, item.matched, 0, 0, created_at,
+            created_at, None,
+        )  # fmt: skip
+        resp.status = falcon.HTTP_202
+        resp.set_header("Location", f"/actions/{item.id}")
+        reply(resp, msgspec.json.encode(_view(row)), NO_STORE)
+
+
+class OneAction:
+    """One action."""
+
+    def __init__(self, findings: Findings) -> None:
+        self._findings = findings
+
+    async def on_get(self, _req: Request, resp: falcon.asgi.Response, action_id: str) -> None:
+        """Show the action, and how far it is."""
+        row = await self._findings.ask(recorded.action, _parse_id(action_id))
+        if row is None:
+            raise Problem(ACTION_NOT_FOUND, f"No action has the id {action_id}.")
+        reply(resp, msgspec.json.encode(_view(row)), REVALIDATE)
+
+    on_head = on_get
+
+
+def _parse_id(text: str) -> str:
+    try:
+        return str(UUID(text))
+    except ValueError:
+        raise Problem(ACTION_NOT_FOUND, "An action's id is a UUID, and this is none.") from None
+
+
+def _filter(body: FilterBody) -> JobFilter:
+    fields: dict[str, Any] = msgspec.to_builtins(body)
+    try:
+        return job_filter(Parameters({name: value for name, value in fields.items() if value is not None}))
+    except Problem as problem:
+        name, _, what = str(problem.description).partition(" ")
+        raise invalid(Fault(f"/filter/{name}", what.removesuffix("."))) from None
+
+
+def _view(row: ActionRow) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "kind": row.kind,
+        "filter": msgspec.Raw(row.filter),
+        "reason": row.reason,
+        "who": row.who,
+        "requestId": row.request_id,
+        "matched": row.matched,
+        "done": row.done,
+        "changed": row.changed,
+        "createdAt": rfc3339(row.created_at),
+        "updatedAt": rfc3339(row.updated_at),
+        "finishedAt": rfc3339_or_none(row.finished_at),
+    }
+
+
+def _not_known(error: DatabaseUnavailable, action_id: str) -> Problem:
+    detail = f"{in_general(error)} It is not known whether the action was recorded: GET /actions/{action_id} tells."
+    return Problem(UNAVAILABLE, detail, headers=RETRY_AFTER)
