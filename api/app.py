@@ -6,6 +6,8 @@ from typing import Any, Final
 
 import falcon.asgi
 
+from api.actions import Actions, OneAction
+from api.acts import JobCancel, JobRetry
 from api.answers import Answers
 from api.batch import Batch
 from api.counts import Counting, JobCounts
@@ -24,8 +26,10 @@ from api.job_types import Types
 from api.jobs import Jobs
 from api.listing import Listing
 from api.logs import JobLogs
+from api.output import Output
 from api.payloads import JobPayloads
 from api.problems import document
+from api.queue_acts import QueueAct
 from api.queues import Queues
 from api.request import Request, incomplete
 from api.streams import Streams
@@ -101,8 +105,6 @@ def create_app(broker: JobBroker, reader: Reader, inquiries: Inquiries, settings
     app.add_route("/jobs", Jobs(Submit(broker, reader, answers, settings), Listing(findings, cursors)))
     app.add_route("/jobs/batch", Batch(broker, inquiries, answers, settings))
     app.add_route("/jobs/{job_id}", Job(reader, answers, waits))
-    app.add_route("/jobs/{job_id}/events", JobEvents(reader, answers, streams))
-    app.add_route("/events", Events(streams))
     app.add_route("/jobs/counts", JobCounts(counting))
     app.add_route("/jobs/{job_id}/logs", JobLogs(findings, cursors))
     app.add_route("/jobs/{job_id}/payloads", JobPayloads(findings))
@@ -111,6 +113,15 @@ def create_app(broker: JobBroker, reader: Reader, inquiries: Inquiries, settings
     queues = Queues(findings, counting)
     app.add_route("/queues", queues)
     app.add_route("/failures", Failures(findings))
+    app.add_route("/jobs/{job_id}/output", Output(reader, answers, settings.output_dir))
+    app.add_route("/jobs/{job_id}/cancel", JobCancel(broker, reader, answers, settings))
+    app.add_route("/jobs/{job_id}/retry", JobRetry(broker, reader, answers, settings))
+    app.add_route("/queues/{name}/pause", QueueAct("pause", broker, queues, answers, settings))
+    app.add_route("/queues/{name}/resume", QueueAct("resume", broker, queues, answers, settings))
+    app.add_route("/actions", Actions(broker, findings, cursors, answers, settings))
+    app.add_route("/actions/{action_id}", OneAction(findings))
+    app.add_route("/jobs/{job_id}/events", JobEvents(reader, answers, streams))
+    app.add_route("/events", Events(streams))
     answer_errors(app)
     return app
 

@@ -27,6 +27,7 @@ STATEMENTS = {
     "progress": notes.PROGRESS,
     "log": notes.LOG,
     "open": sys.modules["jobplatform.journal.open"].STATEMENT,
+    "find": sys.modules["jobplatform.journal.open"].FIND,
     "pause": queues.PAUSE,
     "resume": queues.RESUME,
     "action": actions.RECORD,

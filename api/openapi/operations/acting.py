@@ -19,7 +19,7 @@ OPERATIONS: Final = (
             200: Answer(description="It is cancelled.", schema=ref("Job")),
             202: Answer(description="It runs, and was asked to stop.", schema=ref("Job")),
         },
-        problems=("job-not-found", "job-finished", "invalid-job"),
+        problems=("job-not-found", "job-finished", "invalid-body"),
     ),
     Operation(
         method="post",
@@ -32,7 +32,7 @@ OPERATIONS: Final = (
         body_required=False,
         examples={"with a changed payload": {"reason": "wrong column", "payload": {"data": [{"id": 1}]}}},
         answers={200: Answer(description="It is queued again.", schema=ref("Job"))},
-        problems=("job-not-found", "job-not-finished", "unique-key-taken", "invalid-job"),
+        problems=("job-not-found", "job-not-finished", "unique-key-taken", "invalid-body"),
     ),
     Operation(
         method="post",
@@ -46,7 +46,7 @@ OPERATIONS: Final = (
             200: Answer(description="A dry run: so many jobs fit.", schema=ref("Matched")),
             202: Answer(description="It is on record, and will be done.", schema=ref("Action"), headers=("Location",)),
         },
-        problems=("invalid-job",),
+        problems=("invalid-body",),
     ),
     Operation(
         method="get",
@@ -78,7 +78,7 @@ OPERATIONS: Final = (
         body="Reason",
         body_required=False,
         answers={200: Answer(description="It is paused.", schema=ref("QueueState"))},
-        problems=("queue-not-found", "invalid-job"),
+        problems=("queue-not-found", "invalid-body"),
     ),
     Operation(
         method="post",
@@ -90,6 +90,6 @@ OPERATIONS: Final = (
         body="Reason",
         body_required=False,
         answers={200: Answer(description="It goes on.", schema=ref("QueueState"))},
-        problems=("queue-not-found", "invalid-job"),
+        problems=("queue-not-found", "invalid-body"),
     ),
 )

@@ -91,7 +91,7 @@ OPERATIONS: Final = (
             ),
             304: Answer(description="It is as you know it.", headers=("ETag",)),
         },
-        problems=("job-not-found", "no-output", "output-not-ready"),
+        problems=("job-not-found", "no-output", "output-not-ready", "output-gone", "range-not-satisfiable"),
     ),
     Operation(
         method="get",

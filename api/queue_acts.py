@@ -1,0 +1,43 @@
+"""``POST /queues/{name}/pause`` and ``/resume``: having a queue rest, and go on."""
+
+import time
+from typing import Final
+
+import falcon.asgi
+import msgspec
+
+from api.act_body import ReasonBody, read_body
+from api.answers import Answers
+from api.problems import QUEUE_NOT_FOUND, Problem
+from api.queues import Queues
+from api.reply import NO_STORE, reply
+from api.request import Request
+from api.submission import ENVELOPE_BYTES
+from jobplatform.broker import JobBroker
+from jobplatform.journal import PauseQueue, ResumeQueue
+from jobplatform.queries.queues import QUEUES
+from jobplatform.settings import Settings
+
+_ACTS: Final = {"pause": PauseQueue, "resume": ResumeQueue}
+
+
+class QueueAct:
+    """Pausing queues, or resuming them. Either may be asked again: it is as it is to be."""
+
+    def __init__(self, act: str, broker: JobBroker, queues: Queues, answers: Answers, settings: Settings) -> None:
+        """``act`` is ``pause`` or ``resume``."""
+        self._act = _ACTS[act]
+        self._writer = broker.recorder.writer
+        self._queues = queues
+        self._answers = answers
+        self._timeout = settings.submit_timeout / 1000
+
+    async def on_post(self, req: Request, resp: falcon.asgi.Response, name: str) -> None:
+        """Do it, on record as an action, and show the queue."""
+        if name not in QUEUES:
+            raise Problem(QUEUE_NOT_FOUND, f"The queues are {' and '.join(QUEUES)}.")
+        body = await read_body(req, ReasonBody, ENVELOPE_BYTES)
+        item = self._act(name, req.who, body.reason, req.request_id, time.monotonic() + self._timeout)
+        await self._answers.of(self._writer.put(item))
+        (queue,) = [queue for queue in await self._queues.items() if queue["name"] == name]
+        reply(resp, msgspec.json.encode(queue), NO_STORE)
