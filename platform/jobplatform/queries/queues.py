@@ -61,7 +61,8 @@ _RATES: Final = f"""
     SELECT j.queue, (count(*) * 60.0 / greatest((SELECT seconds FROM span), 0.001))::float8,
            (percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM r.at - j.dispatched_at))
             FILTER (WHERE j.started_at = r.at AND j.dispatched_at <= r.at))::float8
-    FROM recent AS r JOIN jobs AS j ON j.id = r.job_id
+    FROM recent AS r CROSS JOIN LATERAL (
+        SELECT queue, started_at, dispatched_at FROM jobs WHERE id = r.job_id OFFSET 0) AS j
     WHERE r.event = 'started' AND r.at > clock_timestamp() - interval '{_RATE_SECONDS} s'
     GROUP BY j.queue
 """

@@ -1,7 +1,6 @@
 """Walking along an index past the jobs that fit a filter: a bounded piece of the way at a time, however few fit."""
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -55,8 +54,9 @@ def walk(
     It may find fewer, or none, though there are more: then time was up, and ``next`` says where to go on.
     """
     deadline = time.monotonic() + patience
-    sources = list(_sources(which))
+    sources = _sources(which)
     found: list[Found] = []
+    most_passed = max(most_passed // sources[0].price, 1)
     piece = min(limit + 1, most_passed)
     while True:
         fitting, after = _pass(which, sources, newest_first, after, piece)
@@ -69,17 +69,17 @@ def walk(
 
 
 class _Source(NamedTuple):
-    """An index range that the jobs lie in, ordered by their acceptance."""
+    """A way that the jobs lie along, ordered by their acceptance: an index, or the range of one value in it."""
 
-    tables: str
-    condition: str
-    value: Any
-    #: The column on which nothing else need be asked.
+    #: The column on which nothing else need be asked; empty: all jobs.
     column: str
+    value: str | None
+    #: So many times what a job of all jobs costs one costs here.
+    price: int
 
 
-def _sources(which: JobFilter) -> Iterator[_Source]:
-    """The ranges of the index that the fewest jobs have to be passed in."""
+def _sources(which: JobFilter) -> list[_Source]:
+    """The ways on which the fewest jobs have to be passed."""
     choices: dict[tuple[str, str], tuple[str, ...]] = {}
     if which.tag is not None:
         choices["job_tags", "tag"] = (which.tag,)
@@ -88,17 +88,12 @@ def _sources(which: JobFilter) -> Iterator[_Source]:
     if which.types:
         choices["jobs", "type"] = which.types
     if not choices:
-        yield _Source("jobs AS j", "true", None, "")
-        return
+        return [_Source("", None, 1)]
     best = next(iter(choices))
     if len(choices) > 1:
         best = min(choices, key=lambda choice: estimated_rows(choice[0], choice[1], choices[choice]))
-    table, column = best
-    for value in dict.fromkeys(choices[best]):
-        if table == "job_tags":
-            yield _Source("job_tags AS o JOIN jobs AS j ON j.id = o.job_id", "o.tag = %s", value, column)
-        else:
-            yield _Source("jobs AS j", f"j.{column} = %s", value, column)
+    values = dict.fromkeys(choices[best])
+    return [_Source(best[1], value, 4 if best[1] == "tag" else len(values)) for value in values]
 
 
 #: What is asked of each job on the way.
@@ -131,23 +126,8 @@ def _pass(
 ) -> tuple[list[Found], Position | None]:
     """Those that fit among the next so many jobs, and the last one passed; None where the way ends."""
     order = "DESC" if newest_first else "ASC"
-    ways: list[str] = []
-    values: list[Any] = []
-    for source in sources:
-        key = ("o.created_at", "o.job_id") if source.column == "tag" else ("j.created_at", "j.id")
-        conditions = [source.condition]
-        values += [] if source.value is None else [source.value]
-        for condition, of_condition in which.times():
-            conditions.append(condition.replace("created_at", key[0]))
-            values += of_condition
-        if after is not None:
-            conditions.append(f"({key[0]}, {key[1]}) {'<' if newest_first else '>'} (%s, %s::uuid)")
-            values += [after.created_at, after.id]
-        ways.append(
-            f"(SELECT {_COLUMNS} FROM {source.tables} WHERE {' AND '.join(conditions)}"
-            f" ORDER BY {key[0]} {order}, {key[1]} {order} LIMIT {piece})"
-        )
-    way = ways[0] if len(ways) == 1 else _merged(ways, order, piece)
+    ways = [_way(which, source, newest_first, after, piece) for source in sources]
+    way = ways[0][0] if len(ways) == 1 else _merged([sql for sql, _ in ways], order, piece)
     parts = list(which.parts(besides=sources[0].column))
     sql = _PIECE.format(
         way=way,
@@ -157,11 +137,53 @@ def _pass(
         searched="pg_column_size(payload)" if which.search else "0",
         most_searched=MOST_SEARCHED,
     )
-    # The conditions come before the way in the text of the statement.
-    passed = rows(sql, [value for _, of_part in parts for value in of_part] + values)
+    # The conditions come before the ways in the text of the statement.
+    values = [value for _, of_one in (*parts, *ways) for value in of_one]
+    passed = rows(sql, values)
     fitting = [Found(Position(at, id), stored) for id, at, stored, fits, _ in passed if fits]  # noqa: A001
     goes_on = bool(passed) and passed[-1][4]
     return fitting, Position(passed[-1][1], passed[-1][0]) if goes_on else None
+
+
+def _way(
+    which: JobFilter, source: _Source, newest_first: bool, after: Position | None, piece: int
+) -> tuple[str, list[Any]]:
+    """The next so many jobs along an index, with the values of its parameters.
+
+    The value that the index begins with is part of the order and of each bound, and is never said to be equal: so
+    Postgres has no choice but to walk along this index, whatever it believes about how many there are.
+    """
+    first = [source.column] if source.column else []
+    value = [source.value] if source.column else []
+    id_column = "job_id" if source.column == "tag" else "id"
+    key = [*first, "created_at", id_column]
+    bounds: list[tuple[list[str], str, list[Any]]] = []
+    if source.column:
+        bounds += [(first, ">=", value), (first, "<=", value)]
+    if which.created_after is not None:
+        bounds.append((key[:-1], ">", [*value, which.created_after]))
+    if which.created_before is not None:
+        bounds.append((key[:-1], "<", [*value, which.created_before]))
+    if after is not None:
+        bounds.append((key, "<" if newest_first else ">", [*value, *after]))
+    conditions = [f"({', '.join(columns)}) {sign} ({_marks(columns)})" for columns, sign, _ in bounds]
+    order = ", ".join(f"{column} {'DESC' if newest_first else 'ASC'}" for column in key)
+    walked = (
+        f"FROM {'job_tags' if source.column == 'tag' else 'jobs'} AS j"
+        f" WHERE {' AND '.join(conditions) or 'true'} ORDER BY {order} LIMIT {piece}"
+    )
+    sql = f"(SELECT {_COLUMNS} {walked})"
+    if source.column == "tag":
+        # Looked up one by one, so that nothing is read for tags beyond the piece.
+        sql = (
+            f"(SELECT {_COLUMNS} FROM (SELECT job_id {walked}) AS tagged"
+            " CROSS JOIN LATERAL (SELECT * FROM jobs WHERE id = tagged.job_id OFFSET 0) AS j)"
+        )
+    return sql, [bound for _, _, values in bounds for bound in values]
+
+
+def _marks(columns: list[str]) -> str:
+    return ", ".join("%s::uuid" if column.endswith("id") else "%s" for column in columns)
 
 
 def _merged(ways: list[str], order: str, piece: int) -> str:

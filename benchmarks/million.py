@@ -1,0 +1,150 @@
+"""``python -m benchmarks.million``: what it takes to look at a million jobs, over HTTP, with each filter.
+
+``--jobs`` and ``--calls`` set how many jobs there are, and how often each call is made.
+"""
+
+import argparse
+import http.client
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import cycle
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import msgspec
+from psycopg2.extensions import connection as Connection  # noqa: N812
+
+from api.filters import job_filter
+from api.parameters import Parameters
+from benchmarks.filling import fill
+from benchmarks.plans import scans_of
+from benchmarks.stack import Stack, running_stack
+from jobplatform.connection import give_up_connection, open_connection
+from jobplatform.models import connect_to
+from jobplatform.queries.counts import Counts
+from jobplatform.queries.facts import facts
+from jobplatform.queries.failures import failures
+from jobplatform.queries.listing import page
+from jobplatform.queries.queues import queues
+
+#: The filters of lists. Each is followed from page to page, and again from its first where it ends.
+FILTERS: Final[tuple[dict[str, str], ...]] = (
+    {},
+    {"order": "oldest"},
+    {"limit": "500"},
+    {"status": "completed"},
+    {"status": "failed"},
+    {"status": "queued,running,retrying"},
+    {"type": "COMMON_TYPE"},
+    {"type": "RARE_TYPE"},
+    {"type": "RARE_TYPE", "status": "completed"},
+    {"type": "COMMON_TYPE", "status": "failed"},
+    {"type": "RARE_TYPE", "status": "failed"},
+    {"priority": "high"},
+    {"priority": "high", "type": "COMMON_TYPE"},
+    {"tag": "nightly"},
+    {"tag": "special"},
+    {"tag": "nightly", "status": "failed"},
+    {"createdBefore": "2020-01-01T00:00:00Z"},
+    {"createdAfter": "2020-01-01T00:00:00Z", "status": "cancelled"},
+    {"q": "user4711@"},
+    {"q": "no such text"},
+    {"q": "no such text", "status": "failed"},
+    {"q": "$.to=user4711@example.com"},
+    {"q": "$.data.0.id=0"},
+    {"q": "$.data.0.id=0", "tag": "nightly"},
+)
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.million", description=__doc__)
+    parser.add_argument("--jobs", type=int, default=1_000_000)
+    parser.add_argument("--calls", type=int, default=200)
+    given = parser.parse_args()
+    with running_stack() as (stack, connection):
+        began = time.monotonic()
+        fill(connection, given.jobs)
+        print(f"{given.jobs:,} jobs were made in {time.monotonic() - began:.0f} s.\n")
+        print(f"| {given.calls} times each | p50, ms | p99, ms | most, ms | shown, median | finds by |")
+        print("|---|---|---|---|---|---|")
+        connect_to(stack.postgres.url("benchmark"))
+        open_connection()
+        try:
+            for name, calls, query in _cases(connection):
+                print(_line(stack, name, calls, query, given.calls), flush=True)
+        finally:
+            give_up_connection()
+
+
+Next = Callable[[dict[str, Any]], str]
+
+
+def _cases(connection: Connection) -> Iterator[tuple[str, Next, Callable[[], object]]]:
+    for parameters in FILTERS:
+        which = job_filter(Parameters(parameters))
+        query = partial(page, which, parameters.get("order") != "oldest", None, 50)
+        name = "&".join(f"{name}={value}" for name, value in parameters.items())
+        yield f"/jobs?{name}", partial(_next_page, parameters), query
+    counts = Counts()
+    counts.read()
+    yield "/jobs/counts", lambda _: "/jobs/counts", counts.read
+    for status in ("queued", "scheduled", "retrying", "failed", "completed"):
+        ids = _ids(connection, status)
+        yield f"explain a {status} job", partial(_next_explained, cycle(ids)), partial(facts, ids[0])
+    yield "/queues", lambda _: "/queues", queues
+    yield "/failures", lambda _: "/failures", partial(failures, None)
+
+
+def _next_page(parameters: dict[str, str], last: dict[str, Any]) -> str:
+    cursor = {"cursor": last["next"]} if last.get("next") else {}
+    return f"/jobs?{urlencode({**parameters, **cursor})}"
+
+
+def _next_explained(ids: Iterator[str], _: dict[str, Any]) -> str:
+    return f"/jobs/{next(ids)}/explain"
+
+
+def _ids(connection: Connection, status: str) -> list[str]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id::text FROM jobs WHERE status = %s ORDER BY id LIMIT 5000", (status,))
+        return [job_id for (job_id,) in cursor.fetchall()][::25]
+
+
+def _line(stack: Stack, name: str, path: Next, query: Callable[[], object], calls: int) -> str:
+    times, shown = _called(stack, path, calls)
+    quantiles = statistics.quantiles(times, n=100)
+    found_by = ", ".join(sorted(scans_of(query)))
+    return (
+        f"| `{name}` | {quantiles[49]:.1f} | {quantiles[98]:.1f} | {max(times):.1f}"
+        f" | {statistics.median(shown):.0f} | {found_by} |"
+    )
+
+
+def _called(stack: Stack, path: Next, calls: int) -> tuple[list[float], list[int]]:
+    """How long each call took, in milliseconds, and how many items it showed. One before them warms the caches."""
+    line = http.client.HTTPConnection(stack.host, stack.port, timeout=60)
+    times: list[float] = []
+    shown: list[int] = []
+    last: dict[str, Any] = {}
+    for number in range(calls + 1):
+        wanted = path(last)
+        began = time.perf_counter()
+        line.request("GET", wanted)
+        answer = line.getresponse()
+        body = answer.read()
+        took = (time.perf_counter() - began) * 1_000
+        if answer.status != 200:
+            raise SystemExit(f"{wanted}: {answer.status} {body.decode()}")
+        last = msgspec.json.decode(body)
+        if number:
+            times.append(took)
+            shown.append(len(last.get("items", ())))
+    line.close()
+    return times, shown
+
+
+if __name__ == "__main__":
+    main()
