@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Final
 
 import msgspec
@@ -63,9 +63,12 @@ class Parameters:
             return None
         try:
             at: datetime = msgspec.convert(_LOST_PLUS.sub("+", given), Annotated[datetime, Meta(tz=True)])
-        except msgspec.ValidationError:
-            raise faulty(name, "must be an RFC 3339 time with its zone, such as 2030-01-31T08:00:00Z") from None
-        return at
+            return at.astimezone(UTC)  # Postgres knows no zone that is farther away than 16 hours
+        except (msgspec.ValidationError, OverflowError):
+            what = (
+                "must be an RFC 3339 time with its zone, such as 2030-01-31T08:00:00Z, within the years 1 to 9999 UTC"
+            )
+            raise faulty(name, what) from None
 
     def whole(self, name: str, most: int) -> int | None:
         """A whole number from 1 on, larger ones brought down to ``most``; None where it is left out."""

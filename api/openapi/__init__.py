@@ -19,26 +19,7 @@ _KEY: Final = (
     " of the scopes `submit`, `read` and `operate`."
 )
 #: On their way.
-_COMING: Final = frozenset(
-    {
-        "countJobs",
-        "listLogs",
-        "listPayloads",
-        "downloadOutput",
-        "explainJob",
-        "cancelJob",
-        "retryJob",
-        "startAction",
-        "listActions",
-        "showAction",
-        "pauseQueue",
-        "resumeQueue",
-        "watchEvents",
-        "listQueues",
-        "listWorkers",
-        "listFailures",
-    }
-)
+_COMING: Final = frozenset({"watchEvents"})
 
 
 def describe(types: Mapping[str, JobActor[..., Any]], *, keyed: bool) -> dict[str, Any]:

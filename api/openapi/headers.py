@@ -38,7 +38,7 @@ HEADERS: Final[dict[str, dict[str, Any]]] = {
     "RateLimit": {"description": "What is left of the limit, and when there will be more.", "schema": _TEXT},
     "RateLimit-Policy": {"description": "The limit: so many requests (`q`) in so many seconds (`w`).", "schema": _TEXT},
     "Accept-Ranges": {"description": "`bytes`: parts can be asked for.", "schema": {"const": "bytes"}},
-    "Content-Range": {"description": "Which part of the file this is.", "schema": _TEXT},
+    "Content-Range": {"description": "Which part of the file this is, and how long the whole is.", "schema": _TEXT},
     "Content-Disposition": {"description": "The name of the file.", "schema": _TEXT},
     "Repr-Digest": {"description": "The SHA-256 of the whole file (RFC 9530).", "schema": _TEXT},
 }

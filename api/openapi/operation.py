@@ -97,6 +97,7 @@ def _answer(answer: Answer) -> Json:
 #: The headers that a problem of this status carries.
 _HEADERS: Mapping[int, Sequence[str]] = {
     401: ("WWW-Authenticate",),
+    416: ("Content-Range",),
     429: ("Retry-After", "RateLimit", "RateLimit-Policy"),
     503: ("Retry-After",),
 }

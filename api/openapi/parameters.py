@@ -54,12 +54,16 @@ PARAMETERS: Final[dict[str, dict[str, Any]]] = {
         "Jobs in one of these statuses, separated by commas.",
         example="failed,cancelled",
     ),
-    "type": _query("type", {"type": "string"}, "Jobs of one of these types, separated by commas."),
+    "type": _query("type", {"type": "string", "maxLength": 1000}, "Jobs of one of these types, separated by commas."),
     "priority": _query("priority", _PRIORITY, "Jobs of this priority."),
     "tag": _query("tag", {"type": "string", "minLength": 1, "maxLength": 64}, "Jobs that carry this tag."),
     "createdAfter": _query("createdAfter", _TIME, "Jobs that were accepted after this time."),
     "createdBefore": _query("createdBefore", _TIME, "Jobs that were accepted before this time."),
-    "q": _query("q", {"type": "string"}, "Jobs whose payload holds this text, or this value at a path: `path=value`."),
+    "q": _query(
+        "q",
+        {"type": "string", "maxLength": 1000},
+        "Jobs whose payload holds this text, or where `$.to.0=value`, this value at this path.",
+    ),
     "order": _query("order", {"type": "string", "enum": ["newest", "oldest"]}, "Which come first. Default: `newest`."),
     "limit": _query(
         "limit", {"type": "integer", "minimum": 1}, "How many at the most. Default: 50; more than 500 means 500."

@@ -6,6 +6,9 @@ from typing import Any, Final
 
 import msgspec
 
+from api.act_body import ReasonBody
+from api.actions import ActionBody, FilterBody
+from api.acts import RetryBody
 from api.openapi import shapes
 from api.submission import Envelope
 from api.views import EventView, JobView
@@ -17,7 +20,7 @@ Json = dict[str, Any]
 _REF: Final = "#/components/schemas/{name}"
 #: Named after what they are, not after who makes them.
 _NAMES: Final = {"JobView": "Job", "EventView": "Event"}
-_STRUCTS: Final = (JobView, EventView, Envelope, *(
+_STRUCTS: Final = (JobView, EventView, Envelope, ReasonBody, ActionBody, FilterBody, *(
     shape for shape in vars(shapes).values() if isinstance(shape, type) and issubclass(shape, msgspec.Struct)
     and shape is not msgspec.Struct
 ))  # fmt: skip
@@ -36,12 +39,21 @@ _REFINED: Final[dict[tuple[str, str], Json]] = {
     ("Event", "from"): {"enum": [*(str(status) for status in Status), None]},
     ("Event", "to"): {"enum": [str(status) for status in Status]},
     ("Event", "detail"): {"type": ["object", "null"]},
+    ("Action", "id"): {"type": "string", "format": "uuid"},
+    ("Explanation", "status"): {"enum": [str(status) for status in Status]},
+    ("RetryBody", "payload"): {
+        "type": ["object", "null"],
+        "description": "Another payload, which must fit the job's type. The one before is kept.",
+    },
+    ("FilterBody", "priority"): {"enum": ["high", "default", None]},
+    ("FilterBody", "createdAfter"): {"type": ["string", "null"], "format": "date-time"},
+    ("FilterBody", "createdBefore"): {"type": ["string", "null"], "format": "date-time"},
 }
 
 
 def schemas(types: Mapping[str, JobActor[..., Any]]) -> Json:
     """All of ``components/schemas``, with a payload and a submission for each of these job types."""
-    _, made = msgspec.json.schema_components(_STRUCTS, ref_template=_REF)
+    _, made = msgspec.json.schema_components((*_STRUCTS, _tellable(RetryBody)), ref_template=_REF)
     found = {_NAMES.get(name, name): _refined(_NAMES.get(name, name), schema) for name, schema in made.items()}
     envelope = found.pop("Envelope")
     found["AcceptedJob"] = _with_job_id(found["Job"])
@@ -67,6 +79,19 @@ def page_of(name: str) -> Json:
 def ref(name: str) -> Json:
     """A reference to a schema."""
     return {"$ref": _REF.format(name=name)}
+
+
+def _tellable(struct: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    """The same struct without defaults that are undecoded JSON, which msgspec cannot write into a schema."""
+    fields = [
+        (field.encode_name, field.type | msgspec.UnsetType, msgspec.UNSET)
+        if isinstance(field.default, msgspec.Raw)
+        else (field.encode_name, field.type, field.default)
+        for field in msgspec.structs.fields(struct)
+    ]
+    return msgspec.defstruct(
+        struct.__name__, fields, kw_only=True, forbid_unknown_fields=True, namespace={"__doc__": struct.__doc__}
+    )
 
 
 def _list(name: str) -> Json:

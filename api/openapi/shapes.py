@@ -145,6 +145,24 @@ class Matched(Struct):
     """What an action would be done to."""
 
     matched: Count
+    bounded: Annotated[bool, Meta(description="Whether there may be more: it counted no further.")]
+
+
+class Action(Struct, rename="camel"):
+    """Something that was done to many jobs, or to a queue."""
+
+    id: str
+    kind: Literal["cancel", "retry", "pause", "resume"]
+    filter: dict[str, Any]
+    reason: str | None
+    who: str
+    request_id: str | None
+    matched: Annotated[Count, Meta(description="So many jobs fit when it was asked for.")]
+    done: Annotated[Count, Meta(description="So many jobs were looked at.")]
+    changed: Annotated[Count, Meta(description="To so many of them it was done.")]
+    created_at: str
+    updated_at: str
+    finished_at: str | None
 
 
 class QueueState(Struct, rename="camel"):
@@ -176,7 +194,7 @@ class RunningJob(Struct, rename="camel"):
 class Worker(Struct, rename="camel"):
     """A process that runs jobs."""
 
-    id: Any
+    id: int
     name: str
     host: str
     pid: Count
@@ -191,7 +209,7 @@ class Worker(Struct, rename="camel"):
     peak_memory_bytes: Count | None
     status: Literal["alive", "stopping", "silent", "ended", "died"]
     running: list[RunningJob]
-    ended_at: str | UnsetType | None = UNSET
+    ended_at: str | None
 
 
 class FailureGroup(Struct, rename="camel"):

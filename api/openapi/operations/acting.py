@@ -3,7 +3,7 @@
 from typing import Final
 
 from api.openapi.operation import Answer, Operation
-from api.openapi.schemas import items_of, ref
+from api.openapi.schemas import page_of, ref
 
 OPERATIONS: Final = (
     Operation(
@@ -13,7 +13,7 @@ OPERATIONS: Final = (
         tag="jobs",
         summary="Cancel a job",
         parameters=("job_id",),
-        body="Reason",
+        body="ReasonBody",
         body_required=False,
         answers={
             200: Answer(description="It is cancelled.", schema=ref("Job")),
@@ -28,7 +28,7 @@ OPERATIONS: Final = (
         tag="jobs",
         summary="Run a failed or cancelled job once more",
         parameters=("job_id",),
-        body="Retry",
+        body="RetryBody",
         body_required=False,
         examples={"with a changed payload": {"reason": "wrong column", "payload": {"data": [{"id": 1}]}}},
         answers={200: Answer(description="It is queued again.", schema=ref("Job"))},
@@ -40,7 +40,7 @@ OPERATIONS: Final = (
         id="startAction",
         tag="actions",
         summary="Cancel or retry all jobs that fit a filter",
-        body="ActionRequest",
+        body="ActionBody",
         examples={"how many would it be?": {"kind": "retry", "filter": {"status": "failed"}, "dryRun": True}},
         answers={
             200: Answer(description="A dry run: so many jobs fit.", schema=ref("Matched")),
@@ -55,7 +55,7 @@ OPERATIONS: Final = (
         tag="actions",
         summary="List actions, newest first",
         parameters=("limit", "cursor"),
-        answers={200: Answer(description="The actions.", schema=items_of("Action"))},
+        answers={200: Answer(description="The actions.", schema=page_of("Action"))},
         problems=("invalid-parameter",),
     ),
     Operation(
@@ -75,7 +75,7 @@ OPERATIONS: Final = (
         tag="queues",
         summary="Pause a queue: nothing of it is begun until it is resumed",
         parameters=("queue",),
-        body="Reason",
+        body="ReasonBody",
         body_required=False,
         answers={200: Answer(description="It is paused.", schema=ref("QueueState"))},
         problems=("queue-not-found", "invalid-body"),
@@ -87,7 +87,7 @@ OPERATIONS: Final = (
         tag="queues",
         summary="Resume a queue",
         parameters=("queue",),
-        body="Reason",
+        body="ReasonBody",
         body_required=False,
         answers={200: Answer(description="It goes on.", schema=ref("QueueState"))},
         problems=("queue-not-found", "invalid-body"),
