@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from typing import Any, Final, NamedTuple
 
-from jobplatform.models import database
 from jobplatform.queries.snapshot import one_moment, rows
 
 #: A full count is repeated after so many seconds, or so many times what it took; and where more transitions than these,
@@ -70,8 +69,7 @@ class Counts:
 
     def _count_all(self) -> None:
         began = time.monotonic()
-        with one_moment():
-            database.execute_sql(f"SET LOCAL statement_timeout = '{_PATIENCE}s'")
+        with one_moment(f"statement_timeout = '{_PATIENCE}s'"):
             ((self._snapshot,),) = rows(_SNAPSHOT)
             self._counted = Counter({Kind(*kind): number for *kind, number in rows(_ALL)})
         ended = time.monotonic()

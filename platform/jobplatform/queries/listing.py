@@ -6,7 +6,7 @@ from typing import Final
 from jobplatform.queries.filter import JobFilter
 from jobplatform.queries.job import JobRow, jobs
 from jobplatform.queries.snapshot import one_moment
-from jobplatform.queries.walk import Found, Position, walk
+from jobplatform.queries.walk import IN_ORDER, Found, Position, walk
 
 #: A page ends when its jobs' texts are so many bytes, however many jobs were asked for. It has one job at least.
 MOST_TEXT: Final = 8_000_000
@@ -27,7 +27,7 @@ def page(which: JobFilter, newest_first: bool, after: Position | None, limit: in
 
     A page may have fewer jobs, or none, though it has a ``next``: the jobs that fit are rare, or large.
     """
-    with one_moment():
+    with one_moment(*IN_ORDER):
         walked = walk(which, newest_first=newest_first, after=after, limit=limit)
         shown = _read(walked.found)
     cut = len(shown) < len(walked.found)

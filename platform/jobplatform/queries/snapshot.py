@@ -8,9 +8,13 @@ from jobplatform.models import database
 
 
 @contextmanager
-def one_moment() -> Iterator[None]:
-    """What is read in the block, in the calling thread's connection, is read at one moment. Nothing can be written."""
-    database.execute_sql("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+def one_moment(*settings: str) -> Iterator[None]:
+    """What is read in the block, in the calling thread's connection, is read at one moment. Nothing can be written.
+
+    The settings of Postgres, such as ``statement_timeout = '1s'``, hold in the block only.
+    """
+    begin = ["BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", *(f"SET LOCAL {setting}" for setting in settings)]
+    database.execute_sql("; ".join(begin))
     try:
         yield
         database.execute_sql("COMMIT")

@@ -17,6 +17,10 @@ MOST_PASSED: Final = 4_000
 MOST_SEARCHED: Final = 2_000_000
 
 
+#: Settings of Postgres for walks: where it lacks statistics it might rather gather and sort all that a filter finds.
+IN_ORDER: Final = ("enable_sort = off", "enable_bitmapscan = off")
+
+
 class Position(NamedTuple):
     """A place in the order of the jobs: that of one of them."""
 
