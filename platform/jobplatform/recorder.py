@@ -116,6 +116,11 @@ class Recorder(Middleware):
         writer = self._key_writer if len(messages) == 1 else self._batch_writer
         return writer.put(OpenOnce([self.new_job(message, delay) for message in messages], key, deadline))
 
+    def close(self, timeout: float) -> bool:
+        """Write what is still waiting, then end. Whether each writer had written all within ``timeout`` seconds."""
+        closed = [writer.close(timeout) for writer in (self.writer, self._key_writer, self._batch_writer)]
+        return all(closed)
+
     # Running
 
     def before_process_message(self, broker: Broker, message: MessageProxy) -> None:

@@ -1,5 +1,6 @@
 """Accepting jobs: rows and first transitions, all or none, and once however often it is asked."""
 
+import json
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +12,7 @@ from jobplatform.errors import JobIdTaken
 from jobplatform.journal import Open, Opened
 from jobplatform.journal.hint import stamp_of, time_of
 from jobplatform.models import database
+from jobplatform.statement import MOST_ROWS
 from tests.services.journal import (
     a_claim,
     claimed_job,
@@ -151,6 +153,30 @@ def test_p5_one_value_that_the_database_refuses_spoils_the_whole_transaction(jou
         journal.commit([Open([new_job()]), Open([new_job(payload="no JSON")]), Open([new_job()])])
 
     assert read(journal_url, "SELECT 1 FROM jobs") == []
+
+
+@pytest.mark.parametrize(
+    "text", ['"', "\\", '\\\\"', "{a,b}", "NULL", "null", "", " ", "'", "%s", "\n\t", "Ä €", "\U0001f600"]
+)
+def test_whatever_a_text_holds_it_is_stored_as_it_is(journal_url: str, text: str) -> None:
+    payload = json.dumps({"text": text, text: "text"})
+    plain, other = new_job(payload=payload, who=text, tags=(text, "b")), new_job(who=None)
+
+    open_jobs(plain, other)
+
+    assert column(journal_url, plain.id, "payload::text") == payload
+    assert column(journal_url, plain.id, "tags") == [text, "b"]
+    told = "SELECT who FROM transitions WHERE job_id = ANY(%s::uuid[]) ORDER BY id"
+    assert read(journal_url, told, [[plain.id, other.id]]) == [(text,), (None,)]
+
+
+def test_more_jobs_than_one_statement_takes_are_one_transaction(journal_url: str) -> None:
+    jobs = [new_job() for _ in range(2 * MOST_ROWS + 1)]
+
+    opened = open_jobs(*jobs)
+
+    assert [job.id for job in opened] == [job.id for job in jobs]
+    assert read(journal_url, "SELECT count(*), count(DISTINCT xid::text) FROM transitions") == [(len(jobs), 1)]
 
 
 @pytest.mark.usefixtures("journal_url")

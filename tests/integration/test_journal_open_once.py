@@ -20,7 +20,6 @@ DAY = 86_400_000
 
 @pytest.fixture
 def url(journal_url: str) -> Iterator[str]:
-    read(journal_url, "TRUNCATE idempotency_keys, job_tags")
     yield journal_url
     held_twice = (
         "SELECT 1 FROM jobs WHERE status NOT IN ('completed', 'failed', 'cancelled') AND unique_key IS NOT NULL"

@@ -302,3 +302,24 @@ def test_a_keeper_without_its_services_says_so_in_one_line(missing: str, process
 
     assert keeper.wait(10) == 1
     assert keeper.lines == ["A keeper needs DATABASE_URL and REDIS_URL. `python -m jobplatform up` brings both."]
+
+
+def test_idempotency_keys_that_have_expired_are_deleted_batch_by_batch_and_then_now_and_again(
+    look: Look, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobplatform.keeper.BATCH_SIZE", 2)
+    url = workshop.settings.database_url
+    insert = "INSERT INTO idempotency_keys SELECT 'ada', %s, '', '{}', clock_timestamp() + %s * interval '1 second'"
+    for name, seconds in (("a", -1), ("b", -1), ("c", -1), ("d", 60)):
+        read(url, insert, [name, seconds])
+
+    pauses = [look.keeper.tick(), look.keeper.tick()]
+
+    assert read(url, "SELECT key FROM idempotency_keys") == [("d",)]
+    assert pauses[0] < pauses[1], "there was more to delete"
+    read(url, "UPDATE idempotency_keys SET expires_at = clock_timestamp()")
+    look.keeper.tick()
+    assert read(url, "SELECT key FROM idempotency_keys") == [("d",)], "not at every tick"
+    look.keeper._swept_at -= 601
+    look.keeper.tick()
+    assert read(url, "SELECT key FROM idempotency_keys") == []

@@ -32,6 +32,12 @@ class Proxy:
         """Cut the connection when the server has answered the next request that holds this text."""
         self._marker = marker.encode()
 
+    def refuse_connections(self) -> None:
+        """From now on nobody else can connect."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
     def close(self) -> None:
         for each in self._sockets:
             with suppress(OSError):

@@ -48,8 +48,8 @@ class Workshop:
                 assert not keeper._thread.is_alive()
 
     def close(self) -> None:
-        """End the writer, where no worker has ended it."""
-        self.broker.recorder.writer.close(10)
+        """End the writers, where no worker has ended them."""
+        self.broker.recorder.close(10)
         self.broker.client.close()
         database.close()
 

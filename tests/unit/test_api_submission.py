@@ -126,6 +126,56 @@ def test_a_priority_that_is_neither_high_nor_default_is_refused(priority: bytes)
     assert _pointers(b'{"type":"ANYTHING","payload":{},"priority":%s}' % priority) == ["/priority"]
 
 
+def test_tags_keep_their_order_and_come_once() -> None:
+    submission = _read(b'{"type":"ANYTHING","payload":{},"tags":["b","a","b"]}')
+
+    assert (submission.tags, submission.unique_key, submission.on_conflict) == (("b", "a"), None, "reject")
+
+
+@pytest.mark.parametrize("field", [b'"tags":[]', b'"tags":null', b'"uniqueKey":null', b'"onConflict":null'])
+def test_tags_and_keys_may_be_left_out(field: bytes) -> None:
+    submission = _read(b'{"type":"ANYTHING","payload":{},%s}' % field)
+
+    assert (submission.tags, submission.unique_key, submission.on_conflict) == ((), None, "reject")
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        b'"nightly"',
+        b"{}",
+        b"[1]",
+        b'[""]',
+        b"[null]",
+        b'["a\\u0000"]',
+        b'["%s"]' % (b"a" * 65),
+        b'["a"%s]' % (b',"a"' * 20),
+    ],
+)
+def test_tags_that_are_none_are_refused(tags: bytes) -> None:
+    assert _pointers(b'{"type":"ANYTHING","payload":{},"tags":%s}' % tags) == ["/tags"]
+
+
+def test_tags_and_a_unique_key_may_be_as_long_as_is_said() -> None:
+    tags = [f"{number:02}" + "\u00c4" * 62 for number in range(20)]
+    body = {"type": "ANYTHING", "payload": {}, "tags": tags, "uniqueKey": "\u00c4" * 255, "onConflict": "replace"}
+
+    submission = _read(msgspec.json.encode(body))
+
+    assert submission.tags == tuple(tags)
+    assert (submission.unique_key, submission.on_conflict) == ("\u00c4" * 255, "replace")
+
+
+@pytest.mark.parametrize("key", [b"1", b'""', b"[]", b'"\\u0000"', b'"%s"' % (b"a" * 256)])
+def test_a_unique_key_that_is_none_is_refused(key: bytes) -> None:
+    assert _pointers(b'{"type":"ANYTHING","payload":{},"uniqueKey":%s}' % key) == ["/uniqueKey"]
+
+
+@pytest.mark.parametrize("wanted", [b'"ignore"', b'"Replace"', b"true", b'""'])
+def test_a_way_out_of_a_conflict_that_does_not_exist_is_refused(wanted: bytes) -> None:
+    assert _pointers(b'{"type":"ANYTHING","payload":{},"onConflict":%s}' % wanted) == ["/onConflict"]
+
+
 def test_an_unknown_type_is_told_which_are_known() -> None:
     problem = _problem(b'{"type": "NOPE", "payload": {}}')
 
@@ -258,8 +308,11 @@ _json: st.SearchStrategy[Any] = st.recursive(
     max_leaves=8,
 )
 _fields = st.dictionaries(
-    st.sampled_from(["type", "payload", "priority", "runAt", "maxRetries", "other"]),
-    _json | st.sampled_from(["GREETING", "ANYTHING", "high", "2030-01-31T08:00:00Z", {"name": "x"}, {"value": "\0"}]),
+    st.sampled_from(["type", "payload", "priority", "runAt", "maxRetries", "tags", "uniqueKey", "onConflict", "other"]),
+    _json
+    | st.sampled_from(
+        ["GREETING", "ANYTHING", "high", "2030-01-31T08:00:00Z", {"name": "x"}, {"value": "\0"}, ["\0"], "\0", ["a"]]
+    ),
 )
 
 

@@ -16,7 +16,7 @@ from jobplatform.statement import Batch, Statement
 from jobplatform.states import Event, Status
 
 #: With this, a batch of ten thousand jobs is about what a commit takes at the most.
-_TEXT_AROUND: Final = 500
+_TEXT_AROUND: Final = 800
 
 
 @dataclass(frozen=True, slots=True)
