@@ -13,6 +13,7 @@ from jobplatform.states import Status
 #: For so many seconds a walk goes on looking for more, and so many jobs it passes with one query.
 PATIENCE: Final = 0.02
 MOST_PASSED: Final = 4_000
+_FEWEST_PASSED: Final = 50
 #: A query of a walk looks into payloads of so many bytes, as they are stored, at the most.
 MOST_SEARCHED: Final = 2_000_000
 
@@ -57,19 +58,23 @@ def walk(
 
     It may find fewer, or none, though there are more: then time was up, and ``next`` says where to go on.
     """
-    deadline = time.monotonic() + patience
+    now = time.monotonic()
+    deadline = now + patience
     sources = _sources(which)
     found: list[Found] = []
     most_passed = max(most_passed // sources[0].price, 1)
     piece = min(limit + 1, most_passed)
     while True:
+        began = now
         fitting, after = _pass(which, sources, newest_first, after, piece)
         found += fitting
         if len(found) > limit:
             return Walk(found[:limit], found[limit - 1].at)
-        if after is None or time.monotonic() > deadline:
+        now = time.monotonic()
+        in_time = int((deadline - now) / (now - began) * piece)  # if it goes on as fast
+        if after is None or in_time < _FEWEST_PASSED:
             return Walk(found, after)
-        piece = min(max(4 * piece, 200), most_passed)
+        piece = min(4 * piece, in_time, most_passed)
 
 
 class _Source(NamedTuple):
