@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
@@ -56,8 +55,7 @@ class Envelope(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     on_conflict: _OnConflict = None
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(msgspec.Struct, frozen=True, gc=False):
     """A job to be: everything in it has been checked."""
 
     actor: JobActor[..., Any]
@@ -115,20 +113,19 @@ class Submissions:
         if len(payload) > self._max_payload_bytes:
             raise Problem(TOO_LARGE, f"The payload may be {self._max_payload_bytes} bytes long at most.")
         actor.signature.check(payload)
-        submission = Submission(
+        tags = tuple(dict.fromkeys(envelope.tags)) if envelope.tags else ()
+        if _has_nul(tags) or (envelope.unique_key and _has_nul([envelope.unique_key])):
+            raise ValueError
+        return Submission(
             actor,
             payload.decode(),
             envelope.priority or "default",
             envelope.run_at and envelope.run_at.astimezone(UTC),
             None if envelope.max_retries is None else {"max_retries": envelope.max_retries},
+            tags,
+            envelope.unique_key,
+            envelope.on_conflict or "reject",
         )
-        if envelope.tags or envelope.unique_key:
-            tags = tuple(dict.fromkeys(envelope.tags or ()))
-            if _has_nul((*tags, envelope.unique_key or "")):
-                raise ValueError
-            on_conflict = envelope.on_conflict or "reject"
-            return replace(submission, tags=tags, unique_key=envelope.unique_key, on_conflict=on_conflict)
-        return submission
 
     def faults(self, body: bytes | msgspec.Raw) -> Iterator[Fault]:
         """Everything that is wrong with a submission that is JSON. Slow: only for those that cannot be read."""

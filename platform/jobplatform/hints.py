@@ -56,9 +56,9 @@ def actor_name(type: str, queue: str) -> str:  # noqa: A002
     return type if queue == "default" else f"{type}.{queue}"
 
 
-def message_of(hint: Hint) -> tuple[str, bytes]:
-    """A hint as a message: the id of this delivery, and the body."""
-    delivery = secrets.token_hex(12)
+def message_of(hint: Hint, delivery: str | None = None) -> tuple[str, bytes]:
+    """A hint as a message: the id of this delivery, by chance unless it is given, and the body."""
+    delivery = delivery or secrets.token_hex(12)
     body = {
         "queue_name": hint.queue,
         "actor_name": actor_name(hint.type, hint.queue),
@@ -118,6 +118,8 @@ class HintSender:
 
 def _by_queue(hints: Iterable[Hint]) -> Iterable[tuple[str, list[tuple[str, bytes]]]]:
     queues: dict[str, list[tuple[str, bytes]]] = defaultdict(list)
-    for hint in hints:
-        queues[hint.queue].append(message_of(hint))
+    hints = list(hints)
+    chance = secrets.token_hex(12 * len(hints))  # at once: each time costs a call of the system
+    for place, hint in enumerate(hints):
+        queues[hint.queue].append(message_of(hint, chance[24 * place : 24 * place + 24]))
     return queues.items()

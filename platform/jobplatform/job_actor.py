@@ -8,6 +8,7 @@ from typing import Any, Final, Generic, NoReturn, ParamSpec, TypeVar
 
 import dramatiq
 from dramatiq.broker import Broker
+from dramatiq.common import current_millis
 
 from jobplatform.attempt import held_attempt
 from jobplatform.errors import PlatformError, Unsupported
@@ -139,13 +140,14 @@ class JobActor(dramatiq.Actor[P, R], Generic[P, R]):
             raise Unsupported(f"on_conflict must be one of {', '.join(CONFLICTS)}, not {on_conflict!r}.")
         if unknown := (options or {}).keys() - JOB_OPTIONS:
             raise Unsupported(f"A job cannot have the option {', '.join(sorted(unknown))}.")
-        return JobMessage(
+        return JobMessage.made_of(
             queue_name=priority,
             actor_name=actor_name(self.type, priority),
             args=(),
             kwargs={},
             options=options or {},
             message_id=new_job_id(),
+            message_timestamp=current_millis(),
             payload=payload,
             run_at=run_at,
             who=who,

@@ -24,6 +24,16 @@ class JobMessage(Message[Any]):
     on_conflict: str = "reject"
     on_crash: str = "retry"
 
+    @classmethod
+    def made_of(cls, **fields: Any) -> "JobMessage":
+        """A message of these fields, all but those that have a default.
+
+        Python sets the fields of a frozen dataclass one by one, which takes four times as long: a batch has thousands.
+        """
+        message = cls.__new__(cls)
+        message.__dict__.update(fields)
+        return message
+
     def __str__(self) -> str:
         """Name the job. Its payload belongs in no log."""
         return f"{self.actor_name} {self.message_id}"

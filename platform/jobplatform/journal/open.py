@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Final
 
-from msgspec import json
+from msgspec import Struct, json
 from peewee import JOIN, SQL, Case, Select, fn
 
 from jobplatform.errors import JobIdTaken
@@ -19,8 +19,7 @@ from jobplatform.states import Event, Status
 _TEXT_AROUND: Final = 800
 
 
-@dataclass(frozen=True, slots=True)
-class NewJob:
+class NewJob(Struct, frozen=True, gc=False):
     """A job as it is asked for."""
 
     id: str
@@ -47,8 +46,7 @@ class NewJob:
     on_conflict: str = "reject"
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(Struct, frozen=True, gc=False):
     """A job that was accepted."""
 
     id: str
