@@ -95,18 +95,21 @@ class Look:
     waiting: set[str] = field(default_factory=set)
     #: Of the jobs that are to be opened, those that are on record already.
     present: set[str] = field(default_factory=set)
+    #: SQL to run before the first question, in the same round trip.
+    before: str = ""
 
     def see_kept(self, names: Collection[tuple[str, str]]) -> None:
         """Look these idempotency keys up."""
         if names:
-            rows = _ask(_KEPT, *_columns(names))
+            rows = self._ask(_KEPT, *_columns(names))
             self.kept = {(who, key): Kept(fingerprint, job_ids) for who, key, fingerprint, job_ids in rows}
 
     def see_holders(self, jobs: Collection[NewJob]) -> None:
         """Look up who holds the unique keys of these jobs, and lock those that may have to go for them."""
         if not jobs:
             return
-        self.holders = {(kind, key): holder for kind, key, holder in _ask(_HOLDERS, *_columns(set(map(slot_of, jobs))))}
+        slots = set(map(slot_of, jobs))
+        self.holders = {(kind, key): holder for kind, key, holder in self._ask(_HOLDERS, *_columns(slots))}
         holders = [self.holders.get(slot_of(job), "") for job in jobs if job.on_conflict == "replace"]
         if any(holders):
             self._lock({holder for holder in holders if holder})
@@ -114,13 +117,17 @@ class Look:
     def see_present(self, job_ids: Sequence[str]) -> None:
         """Look up which of these jobs are on record."""
         if job_ids:
-            self.present = {job_id for (job_id,) in _ask(_PRESENT, job_ids)}
+            self.present = {job_id for (job_id,) in self._ask(_PRESENT, job_ids)}
 
     def _lock(self, holders: set[str]) -> None:
-        statuses: dict[str, str] = dict(_ask(_LOCK_HOLDERS, list(holders)))
+        statuses: dict[str, str] = dict(self._ask(_LOCK_HOLDERS, list(holders)))
         over = {holder for holder in holders if statuses.get(holder) in FINAL}
         self.waiting = {holder for holder, status in statuses.items() if status != Status.RUNNING} - over
         self.holders = {slot: holder for slot, holder in self.holders.items() if holder not in over}
+
+    def _ask(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        before, self.before = self.before, ""
+        return list(database.execute_sql(before + sql, values).fetchall())
 
 
 def slot_of(job: NewJob) -> Slot:
@@ -128,13 +135,13 @@ def slot_of(job: NewJob) -> Slot:
     return job.type, job.unique_key or ""
 
 
-def lock(names: Iterable[tuple[str, str]], slots: Iterable[Slot]) -> None:
-    """Begin a transaction in which nobody else opens jobs under these keys.
+def lock(names: Iterable[tuple[str, str]], slots: Iterable[Slot]) -> str:
+    """SQL that begins a transaction in which nobody else opens jobs under these keys.
 
     All take such locks in one order, and before they lock any row, so nobody waits in a circle.
     """
     numbers = {_number("name", *name) for name in names} | {_number("slot", *slot) % _UNIQUE_LOCKS for slot in slots}
-    database.execute_sql("BEGIN;" + _LOCK % ",".join(map(str, sorted(numbers))))
+    return "BEGIN;" + _LOCK % ",".join(map(str, sorted(numbers)))
 
 
 def keep(accepted: Sequence[tuple[IdempotencyKey, Sequence[str]]], after: str) -> None:
@@ -152,10 +159,6 @@ def forget_expired(most: int) -> int:
 def _number(*words: str) -> int:
     digest = blake2b("\0".join(words).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)
-
-
-def _ask(sql: str, *values: Any) -> list[tuple[Any, ...]]:
-    return list(database.execute_sql(sql, values).fetchall())
 
 
 def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:

@@ -112,12 +112,13 @@ class _Transaction:
     def run(self) -> tuple[list[Any], list[Hint]]:
         places = list(range(len(self._items)))
         try:
-            keys.lock(
+            before = keys.lock(
                 [item.key.name for item in self._items if item.key is not None],
                 [slot_of(job) for item in self._items for job in item.guarded],
             )
             while places:
-                look = _look([self._items[place] for place in places])
+                look = _look([self._items[place] for place in places], before)
+                before = ""
                 plan = _Plan()
                 # Where an item meets what the plan only opens, it and all after it wait for the next look.
                 decided = next((n for n, place in enumerate(places) if not self._decide(place, look, plan)), None)
@@ -225,8 +226,8 @@ class _Choice:
         return None
 
 
-def _look(items: Sequence[OpenOnce]) -> Look:
-    look = Look()
+def _look(items: Sequence[OpenOnce], before: str) -> Look:
+    look = Look(before=before)
     look.see_kept({item.key.name for item in items if item.key is not None})
     look.see_holders([job for item in items for job in item.guarded])
     # With an idempotency key that tells of it, nobody has to look for what the item's own first try has opened.
