@@ -33,7 +33,7 @@ _UNIQUE: Final = "jobs_unique"
 class RetryBody(ReasonBody, forbid_unknown_fields=True):
     """The body of a retry: another payload, if one is wanted."""
 
-    payload: msgspec.Raw | None = None
+    payload: msgspec.Raw = msgspec.Raw()
 
 
 class JobActs:
@@ -93,8 +93,8 @@ class JobRetry(JobActs):
         key = parse_job_id(job_id)
         body = await read_body(req, RetryBody, self._max_payload_bytes + ENVELOPE_BYTES)
         payload = None
-        if body.payload is not None and bytes(body.payload) != b"null":
-            payload = self._checked((await self._row(key)).type, bytes(body.payload))
+        if (given := bytes(body.payload)) not in (b"", b"null"):
+            payload = self._checked((await self._row(key)).type, given)
         item = Resubmit(key, req.who, body.reason, req.request_id, payload, self._deadline)
         found = await self._resubmit(item)
         if found.status is None:

@@ -81,16 +81,16 @@ class Output:
         if any(str(known).strip('"') in ("*", etag.strip('"')) for known in req.if_none_match or ()):
             resp.status = falcon.HTTP_304
             return
+        part = _part(req, etag, file.size)
+        if part is NOT_SATISFIABLE:
+            headers = {"Content-Range": f"bytes */{file.size}", "ETag": etag}
+            raise Problem(RANGE_NOT_SATISFIABLE, f"The file has {file.size} bytes.", headers=headers)
         resp.set_header("Accept-Ranges", "bytes")
         resp.set_header("Content-Disposition", _disposition(told.file_name or file.name))
         resp.content_type = _content_type(file.name)
         if digest:
             # Of the whole file, also where only a part of it is sent (RFC 9530).
             resp.set_header("Repr-Digest", f"sha-256=:{b64encode(bytes.fromhex(digest)).decode()}:")
-        part = _part(req, etag, file.size)
-        if part is NOT_SATISFIABLE:
-            headers = {"Content-Range": f"bytes */{file.size}", "ETag": etag}
-            raise Problem(RANGE_NOT_SATISFIABLE, f"The file has {file.size} bytes.", headers=headers)
         if part is not None:
             resp.status = falcon.HTTP_206
             resp.set_header("Content-Range", f"bytes {part.first}-{part.last}/{file.size}")
