@@ -1,5 +1,6 @@
 """The lifeline: a worker that is cut off, declared dead, or told to stop, and what becomes of what it runs."""
 
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -388,3 +389,30 @@ def test_p15_a_job_that_was_asked_to_stop_does_not_run_elsewhere(elsewhere: Call
         here.until(job_id, "cancelled")
 
     assert here.history(job_id) == ["enqueued", "started", "cancel_requested", "cancelled"]
+
+
+def test_p23_a_process_that_ends_itself_first_stops_taking_hints(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would send them back only to take them again, round and round, until Dramatiq has heard the signal."""
+    told: list[int] = []
+    monkeypatch.setattr("jobplatform.lifeline.os.kill", lambda _, number: told.append(number))
+    long = Long(workshop)
+    client: Any = workshop.broker.client
+    with workshop.open(threads=1):
+        job_id = long.actor.send().message_id
+        long.wait()
+        waiting = [long.actor.send().message_id for _ in range(5)]
+        lifeline = workshop.broker.recorder.lifeline
+        assert lifeline is not None
+
+        lifeline._end_process()
+        more = long.actor.send().message_id
+
+        assert told == [signal.SIGTERM]
+        eventually(lambda: client.llen("dramatiq:default") == len(waiting) + 1, what="all hints left to others")
+        long.over.set()
+        workshop.until(job_id, "completed")
+
+    assert client.llen("dramatiq:default") == len(waiting) + 1
+    assert {workshop.status(other) for other in (*waiting, more)} == {"queued"}
