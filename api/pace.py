@@ -7,6 +7,8 @@ from typing import Final
 SHARE: Final = 10
 #: Where a look could not see all there is, they come closer.
 SHARE_BEHIND: Final = 3
+#: But it lasts no longer than this, in seconds, however slow a machine may be.
+LONGEST: Final = 0.5
 #: By how much a pause is longer than the one before it, while nothing happens.
 _GROWTH: Final = 1.5
 
@@ -37,7 +39,7 @@ class Pace:
     async def rest(self, *, news: bool, behind: bool = False) -> None:
         """Wait for the time of the next look. ``news``: the last one has seen something; ``behind``: not yet all."""
         took = asyncio.get_running_loop().time() - self._began
-        least = max(self._quick, (SHARE_BEHIND if behind else SHARE) * took)
+        least = max(self._quick, min((SHARE_BEHIND if behind else SHARE) * took, LONGEST))
         self._pause = max(least, self._quick if news else min(_GROWTH * self._pause, self._slow))
         await asyncio.sleep(least)
         if not self._hurried and self._pause > least:

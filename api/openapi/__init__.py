@@ -18,16 +18,12 @@ _KEY: Final = (
     "A key: `Authorization: Bearer <key>`. Asked for where the platform has `API_KEYS`, each of which is good for some"
     " of the scopes `submit`, `read` and `operate`."
 )
-#: On their way.
-_COMING: Final = frozenset({"watchEvents"})
 
 
 def describe(types: Mapping[str, JobActor[..., Any]], *, keyed: bool) -> dict[str, Any]:
     """The document of an API with these job types. ``keyed``: whether it asks for keys."""
     paths: dict[str, Any] = {}
     for operation in OPERATIONS:
-        if operation.id in _COMING:
-            continue
         paths.setdefault(operation.path, {})[operation.method] = operation.described(keyed=keyed)
     return {
         "openapi": "3.1.0",

@@ -6,6 +6,7 @@ from jobplatform.states import Status
 
 _PRIORITY: Final = {"type": "string", "enum": ["high", "default"]}
 _TIME: Final = {"type": "string", "format": "date-time"}
+_TRANSITION: Final = {"type": "string", "pattern": "^[0-9]{1,18}$"}
 _STATUSES: Final = "|".join(Status)
 
 
@@ -46,7 +47,14 @@ PARAMETERS: Final[dict[str, dict[str, Any]]] = {
     ),
     "Prefer": _header("Prefer", {"type": "string"}, "`wait=20` does what `?wait=20` does (RFC 7240)."),
     "If-None-Match": _header("If-None-Match", {"type": "string"}, "The `ETag` that you have."),
-    "Last-Event-ID": _header("Last-Event-ID", {"type": "string", "pattern": "^[0-9]{1,18}$"}, "Where to go on."),
+    "Last-Event-ID": _header(
+        "Last-Event-ID", _TRANSITION, "Go on behind the transition with this id; `0`: from the beginning."
+    ),
+    "lastEventId": _query(
+        "lastEventId",
+        _TRANSITION,
+        "The same, for clients that cannot set a header. The header counts for more.",
+    ),
     "Range": _header("Range", {"type": "string"}, "Which part of the file: `bytes=0-1023`."),
     "status": _query(
         "status",

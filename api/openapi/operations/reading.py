@@ -50,8 +50,11 @@ OPERATIONS: Final = (
         tag="jobs",
         summary="List a job's transitions in their order, or watch them",
         description="With `Accept: text/event-stream` they come as they happen, until the job is final.",
-        parameters=("job_id", "Last-Event-ID"),
-        answers={200: Answer(description="The transitions.", schema=items_of("Event"), also=_STREAM)},
+        parameters=("job_id", "Last-Event-ID", "lastEventId"),
+        answers={
+            200: Answer(description="The transitions.", schema=items_of("Event"), also=_STREAM),
+            204: Answer(description="The stream is over: the job is final, and you know its last transition."),
+        },
         problems=("invalid-parameter", "job-not-found"),
     ),
     Operation(
