@@ -12,7 +12,6 @@ from tests.services.invariants import assert_sound
 from tests.services.journal import connected, read
 from tests.services.workshop import QUICK, Workshop
 
-
 #: The tables that tests of the journal fill.
 _EMPTIED = (
     "jobs",

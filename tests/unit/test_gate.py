@@ -13,11 +13,13 @@ from api.errors import answer_errors
 from api.gate import Gate
 from api.problems import JOB_NOT_FOUND, Problem
 from api.request import Request
-from jobplatform.api_key import new_key
+from jobplatform.api_key import ApiKey, digest_of, new_key
 from jobplatform.settings import Settings
 
-ADA, ADA_ENTRY = new_key("ada", "submit+read")
-OPS, OPS_ENTRY = new_key("ops", "operate")
+# Always the same: the keys are in the names of tests, on which all processes of a run must agree.
+ADA, OPS = "jp_ada-s-key", "jp_ops-key"
+ADA_ENTRY = ApiKey("ada", frozenset({"submit", "read"}), digest_of(ADA.encode()))
+OPS_ENTRY = ApiKey("ops", frozenset({"operate"}), digest_of(OPS.encode()))
 KEYED = Settings(api_keys=(ADA_ENTRY, OPS_ENTRY))
 SITE = "https://dashboard.example"
 
