@@ -10,6 +10,10 @@ HEADERS: Final[dict[str, dict[str, Any]]] = {
         "required": True,
         "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
     },
+    "Optional-X-Request-Id": {
+        "description": "The request's id, unless it was no HTTP.",
+        "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
+    },
     "Location": {
         "description": "Where the job, or the action, is to be found.",
         "required": True,

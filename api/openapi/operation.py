@@ -62,9 +62,8 @@ class Operation:
                 content["examples"] = {name: {"value": value} for name, value in self.examples.items()}
             told["requestBody"] = {"required": self.body_required, "content": {"application/json": content}}
         answers = {status: _answer(answer) for status, answer in self.answers.items()}
-        told["responses"] = {
-            str(status): answer for status, answer in sorted({**answers, **self._problems(scope)}.items())
-        }
+        responses = {**answers, **self._problems(scope), **_BY_THE_SERVER}
+        told["responses"] = {str(status): answer for status, answer in sorted(responses.items())}
         told["security"] = [] if scope is None else [{"key": [scope]}] if keyed else [{"key": [scope]}, {}]
         return told
 
@@ -94,6 +93,12 @@ def _answer(answer: Answer) -> Json:
     return told
 
 
+_PLAIN: Json = {"text/plain": {"schema": {"type": "string"}}}
+#: What gunicorn refuses before the API sees it.
+_BY_THE_SERVER: Mapping[int, Json] = {
+    414: {"description": "The address is longer than 4 KiB.", "content": _PLAIN},
+    431: {"description": "A header is longer than 8 KiB.", "content": _PLAIN},
+}
 #: The headers that a problem of this status carries.
 _HEADERS: Mapping[int, Sequence[str]] = {
     401: ("WWW-Authenticate",),
@@ -105,15 +110,18 @@ _HEADERS: Mapping[int, Sequence[str]] = {
 
 def _problem(kinds: Sequence[Kind]) -> Json:
     status = kinds[0].status
+    request_id = "X-Request-Id" if status != 400 else "Optional-X-Request-Id"
     return {
         "description": "; or: ".join(f"{kind.title} (`{kind.uri}`)" for kind in kinds) + ".",
-        "headers": header_refs("X-Request-Id", *_HEADERS.get(status, ())),
+        "headers": header_refs(request_id, *_HEADERS.get(status, ())),
         "content": {
+            # A request that is no HTTP gunicorn refuses by itself.
+            **(_PLAIN if status == 400 else {}),
             "application/problem+json": {
                 "schema": {
                     "allOf": [{"$ref": "#/components/schemas/Problem"}],
                     "properties": {"type": {"enum": [kind.uri for kind in kinds]}, "status": {"const": status}},
                 }
-            }
+            },
         },
     }

@@ -64,7 +64,7 @@ PARAMETERS: Final[dict[str, dict[str, Any]]] = {
     ),
     "type": _query("type", {"type": "string", "maxLength": 1000}, "Jobs of one of these types, separated by commas."),
     "priority": _query("priority", _PRIORITY, "Jobs of this priority."),
-    "tag": _query("tag", {"type": "string", "minLength": 1, "maxLength": 64}, "Jobs that carry this tag."),
+    "tag": _query("tag", {"type": "string", "maxLength": 1000}, "Jobs that carry this tag."),
     "createdAfter": _query("createdAfter", _TIME, "Jobs that were accepted after this time."),
     "createdBefore": _query("createdBefore", _TIME, "Jobs that were accepted before this time."),
     "q": _query(

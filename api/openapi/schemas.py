@@ -10,6 +10,7 @@ from api.act_body import ReasonBody
 from api.actions import ActionBody, FilterBody
 from api.acts import RetryBody
 from api.openapi import shapes
+from api.openapi.pattern import in_ecmascript
 from api.submission import Envelope
 from api.views import EventView, JobView
 from jobplatform.job_actor import JobActor
@@ -155,10 +156,14 @@ def _of_type(name: str, actor: JobActor[..., Any], envelope: Json) -> Json:
 
 
 def _moved(told: Any, name: str) -> Any:
-    """With its references to what is moved along."""
+    """With its references to what is moved along, and patterns as JSON Schema has them."""
     if isinstance(told, dict):
         return {
-            key: value.replace("#/$defs/", f"#/components/schemas/{name}.") if key == "$ref" else _moved(value, name)
+            key: value.replace("#/$defs/", f"#/components/schemas/{name}.")
+            if key == "$ref"
+            else in_ecmascript(value)
+            if key == "pattern" and isinstance(value, str)
+            else _moved(value, name)
             for key, value in told.items()
         }
     return [_moved(value, name) for value in told] if isinstance(told, list) else told

@@ -11,12 +11,17 @@ import jsonschema_rs
 import msgspec
 import pytest
 
+from api.app import create_app
 from api.openapi import describe
 from api.openapi.headers import HEADERS
 from api.openapi.parameters import PARAMETERS
+from api.openapi.pattern import _SPACES, in_ecmascript
 from api.problems import KINDS
 from jobplatform.broker import JobBroker
+from jobplatform.inquiries import Inquiries
+from jobplatform.reader import Reader
 from jobplatform.settings import Settings
+from tests.services.calls import calls
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT: dict[str, Any] = json.loads((ROOT / "openapi.json").read_text("utf-8"))
@@ -55,6 +60,13 @@ def test_the_committed_document_is_what_the_code_says() -> None:
     assert (ROOT / "openapi.json").read_text("utf-8") == said.stdout, "run: make openapi"
 
 
+def test_each_call_of_the_app_is_described_and_no_other() -> None:
+    settings = Settings(redis_url="redis://127.0.0.1:1")
+    app = create_app(JobBroker(settings), Reader(), Inquiries(), settings)
+
+    assert set(OPERATIONS) == {(method.lower(), path) for method, path in calls(app)}
+
+
 def test_every_reference_leads_somewhere_and_everything_is_referred_to() -> None:
     references = set(_each(DOCUMENT, "$ref"))
 
@@ -84,7 +96,12 @@ def test_every_variable_of_a_path_is_described() -> None:
 
 
 def test_every_answer_carries_the_request_s_id() -> None:
-    answers = [answer for operation in OPERATIONS.values() for answer in operation["responses"].values()]
+    answers = [
+        answer
+        for operation in OPERATIONS.values()
+        for status, answer in operation["responses"].items()
+        if status not in ("414", "431")  # the server's own
+    ]
 
     assert len(answers) > 50
     assert [answer for answer in answers if "X-Request-Id" not in answer["headers"]] == []
@@ -105,6 +122,19 @@ def test_the_examples_of_bodies_fit_their_schemas() -> None:
     assert examples
     for value, schema in examples:
         jsonschema_rs.validator_for(_schema(schema)).validate(value)
+
+
+@pytest.mark.parametrize(
+    ("python", "ecmascript"),
+    [
+        (r"^a(?![\s\S])", "^a$"),
+        (r"^[^\s@]+", rf"^[^{_SPACES}@]+"),
+        (r"\s+", rf"[{_SPACES}]+"),
+        (r"[\]\S]x", r"[\]\S]x"),
+    ],
+)
+def test_a_signatures_patterns_are_told_as_json_schema_reads_them(python: str, ecmascript: str) -> None:
+    assert in_ecmascript(python) == ecmascript
 
 
 @pytest.mark.parametrize("keyed", [True, False])
