@@ -25,8 +25,11 @@ MOST_STREAMS: Final = 800
 #: The pauses between two looks, in seconds.
 QUICK: Final = 0.025
 SLOW: Final = 0.25
-#: After so many watchers that were told, whatever else the event loop has to do has its turn.
-_AT_ONCE: Final = 10
+#: So many watchers are told at once. Then whatever else the event loop has to do has its turn, for so many times as
+#: long as that took, but no longer than so many seconds.
+_AT_ONCE: Final = 8
+_TURNS: Final = 9
+_LONGEST_TURN: Final = 0.02
 #: Seconds between two questions for progress, between two heart-beats, and between two looks for who needs one.
 _PROGRESS_EVERY: Final = 0.5
 _CHECK_EVERY: Final = 1.0
@@ -134,6 +137,7 @@ class Feed:
             while self._watchers:
                 self._pace.begin()
                 seen = await self._look()
+                self._pace.looked()
                 news = seen is not None and await self._tell(seen)
                 await self._pace.rest(news=news, behind=seen is not None and seen.full)
         finally:
@@ -184,35 +188,39 @@ class Feed:
         )
 
     async def _tell(self, seen: Seen) -> bool:
-        """Hand round what was seen. Whether there was anything."""
-        pieces = self._pieces(seen)
+        """Hand round what was seen, to a few at a time. Whether there was anything."""
+        loop = asyncio.get_running_loop()
+        pieces = list(self._pieces(seen).items())
         final = self._at_the_end(seen)
-        for count, (watcher, piece) in enumerate(pieces.items(), 1):
-            watcher.put(piece)
-            if watcher in final:
-                watcher.end()
-            if count % _AT_ONCE == 0:
-                await asyncio.sleep(0)
-        await asyncio.sleep(0)  # until the last ones have it too: what that takes counts for the pace
+        for first in range(0, len(pieces), _AT_ONCE):
+            began = loop.time()
+            for watcher, piece in pieces[first : first + _AT_ONCE]:
+                watcher.put(piece)
+                if watcher in final:
+                    watcher.end()
+            await asyncio.sleep(0)  # they send it
+            await asyncio.sleep(min(_TURNS * (loop.time() - began), _LONGEST_TURN))
         return bool(pieces)
 
     def _pieces(self, seen: Seen) -> dict[Watcher, bytes]:
         """What each watcher is told. Who joins later finds the same among what is kept."""
+        moved = self._moved(seen)
+        progress = b"".join(told.event for told in moved)
+        whole = seen.whole + progress
         pieces: dict[Watcher, bytes] = defaultdict(bytes)
         if seen.told:
             self._timeline.go_on(seen.told)
-            for watcher, known in self._of_all.items():
-                if known is None:
-                    pieces[watcher] = seen.whole
-                    continue
+        for watcher, known in self._of_all.items():
+            if known is not None and seen.told:
+                pieces[watcher] = b"".join(one.event for one in unknown(known, seen.told)) + progress
                 self._of_all[watcher] = still_matters(known, seen.told[-1])
-                if told := unknown(known, seen.told):
-                    pieces[watcher] = b"".join(one.event for one in told)
-        for told_progress in self._moved(seen):
-            for watcher in (*self._of_all, *self._of_job.get(told_progress.row.job_id, ())):
-                pieces[watcher] += told_progress.event
+            elif whole:
+                pieces[watcher] = whole  # the same object for all
         for one in seen.of_jobs:
             self._add(pieces, one, seen.look.of_jobs[one.row.job_id])
+        for told in moved:
+            for watcher in self._of_job.get(told.row.job_id, ()):
+                pieces[watcher] += told.event
         return pieces
 
     def _add(self, pieces: dict[Watcher, bytes], told: Told, asked: int) -> None:

@@ -22,6 +22,7 @@ class Pace:
         self._slow = slow
         self._pause = quick
         self._began = 0.0
+        self._took = 0.0
         self._hurried = False
         self._resting: asyncio.Future[None] | None = None
 
@@ -29,6 +30,10 @@ class Pace:
         """A look begins."""
         self._hurried = False
         self._began = asyncio.get_running_loop().time()
+
+    def looked(self) -> None:
+        """The look is over."""
+        self._took = asyncio.get_running_loop().time() - self._began
 
     def hurry(self) -> None:
         """Somebody waits for a look that begins after this."""
@@ -38,8 +43,7 @@ class Pace:
 
     async def rest(self, *, news: bool, behind: bool = False) -> None:
         """Wait for the time of the next look. ``news``: the last one has seen something; ``behind``: not yet all."""
-        took = asyncio.get_running_loop().time() - self._began
-        least = max(self._quick, min((SHARE_BEHIND if behind else SHARE) * took, LONGEST))
+        least = max(self._quick, min((SHARE_BEHIND if behind else SHARE) * self._took, LONGEST))
         self._pause = max(least, self._quick if news else min(_GROWTH * self._pause, self._slow))
         await asyncio.sleep(least)
         if not self._hurried and self._pause > least:

@@ -52,7 +52,9 @@ class Waits:
         try:
             while self._waiting:
                 self._pace.begin()
-                await self._pace.rest(news=await self._look())
+                news = await self._look()
+                self._pace.looked()
+                await self._pace.rest(news=news)
         finally:
             closing.cancel()  # which also lets go who is still there, should a look have failed in a way of its own
 

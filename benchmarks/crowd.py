@@ -17,6 +17,8 @@ _WAIT: Final = "GET /jobs/%s?wait=30 HTTP/1.1\r\nHost: benchmark\r\n\r\n"
 _OPENING: Final = b": open\nretry: 1000\n\n"
 _ID: Final = re.compile(rb"^id: (\d+)$", re.MULTILINE)
 
+_BUFFER: Final = memoryview(bytearray(262_144))
+
 
 @dataclass
 class _Listener:
@@ -27,14 +29,14 @@ class _Listener:
     kept: list[bytes] | None = None
     head: bytes = b""
 
-    def hear(self, data: bytes) -> None:
-        if self.head is not None and _OPENING not in self.head:
+    def hear(self, data: bytes | memoryview) -> None:
+        if _OPENING not in self.head:
             self.head += data
             _, _, data = self.head.partition(_OPENING)
         self.length += len(data)
         self.checksum = zlib.crc32(data, self.checksum)
         if self.kept is not None:
-            self.kept.append(data)
+            self.kept.append(bytes(data))
 
 
 @dataclass
@@ -109,11 +111,11 @@ def _serve(selector: selectors.BaseSelector) -> int:
     answers = 0
     for key, _ in selector.select(0.1):
         connection: Any = key.fileobj
-        data = connection.recv(262_144)
-        if not data:
+        size = connection.recv_into(_BUFFER)
+        if not size:
             selector.unregister(connection)
         elif isinstance(key.data, _Listener):
-            key.data.hear(data)
+            key.data.hear(_BUFFER[:size])
         else:
             answers += 1
             connection.sendall(key.data)
