@@ -39,6 +39,7 @@ from api.workers import Workers
 from jobplatform.broker import JobBroker, broker
 from jobplatform.errors import SettingsError
 from jobplatform.inquiries import Inquiries
+from jobplatform.queries.counts import Counts
 from jobplatform.reader import Reader
 from jobplatform.redis_client import quick_client
 from jobplatform.registry import load_actors
@@ -84,14 +85,16 @@ class App(falcon.asgi.App[Request, falcon.asgi.Response]):
         await super().__call__(scope, receive_or_refuse, answer)
 
 
-def create_app(broker: JobBroker, reader: Reader, inquiries: Inquiries, settings: Settings) -> App:
+def create_app(
+    broker: JobBroker, reader: Reader, inquiries: Inquiries, settings: Settings, counts: Counts | None = None
+) -> App:
     """Build an app from its parts."""
     app = App(Gate(settings))
     # The writer answers at the deadline; this one ends the wait where it does not come to it.
     answers = Answers(settings.submit_timeout + 250)
     findings = Findings(inquiries)
     cursors = Cursors(findings)
-    counting = Counting(findings)
+    counting = Counting(findings, counts)
     waits = Waits(lambda ids: answers.of(reader.statuses(ids)), app.closing)
     streams = Streams(live_feed(app.closing), inquiries.ask, answers)
     app.add_route("/health", Health())
@@ -133,7 +136,9 @@ def application() -> App:
     except SettingsError as error:
         print(f"Cannot start the API: {error}", file=sys.stderr, flush=True)
         raise SystemExit(_GIVE_UP) from None
-    return create_app(broker, Reader(), Inquiries(), settings())
+    inquiries, counts = Inquiries(), Counts()
+    inquiries.ask(counts.read)  # the first count takes long where there are many jobs: best before anybody waits for it
+    return create_app(broker, Reader(), inquiries, settings(), counts)
 
 
 async def _refuse(scope: dict[str, Any], send: Any) -> None:

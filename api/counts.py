@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter, defaultdict
-from typing import Final
 
 import falcon.asgi
 import msgspec
@@ -20,9 +19,9 @@ class Counting:
     So everybody gets what was committed before they asked, and a crowd asks Postgres no more often than one.
     """
 
-    def __init__(self, findings: Findings) -> None:
+    def __init__(self, findings: Findings, counts: Counts | None = None) -> None:
         self._findings = findings
-        self._counts: Final = Counts()
+        self._counts = counts or Counts()
         self._asking: asyncio.Task[dict[Kind, int]] | None = None
         self._next: asyncio.Task[dict[Kind, int]] | None = None
 

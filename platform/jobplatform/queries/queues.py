@@ -8,7 +8,7 @@ from jobplatform.queries.workers import SILENT_AFTER
 
 #: The rate is that of the last minute, or of the last so many transitions if these take less.
 _RATE_SECONDS: Final = 60
-_RATE_TRANSITIONS: Final = 5_000
+_RATE_TRANSITIONS: Final = 3_000
 
 QUEUES: Final = ("high", "default")
 

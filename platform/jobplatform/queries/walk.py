@@ -11,7 +11,7 @@ from jobplatform.queries.snapshot import rows
 from jobplatform.states import Status
 
 #: For so many seconds a walk goes on looking for more, and so many jobs it passes with one query.
-PATIENCE: Final = 0.02
+PATIENCE: Final = 0.012
 MOST_PASSED: Final = 4_000
 _FEWEST_PASSED: Final = 50
 #: A query of a walk looks into payloads of so many bytes, as they are stored, at the most.
