@@ -17,6 +17,7 @@ import psycopg2
 import pytest
 import redis
 
+from jobplatform.api_key import new_key
 from jobplatform.local.postgres import Postgres
 from jobplatform.local.valkey import Valkey
 from tests.services.patience import eventually
@@ -408,3 +409,20 @@ def test_beyond_loopback_it_serves_when_that_is_wanted(
         lambda: httpx.get(f"http://127.0.0.1:{free_port}/health").status_code == 200, what="an answer to /health"
     )
     assert UUID(httpx.post(f"http://127.0.0.1:{free_port}/jobs", content=GREETING, headers=JSON).json()["jobId"])
+
+
+def test_beyond_loopback_it_serves_whoever_has_a_key(
+    processes: Processes, environment: dict[str, str], free_port: int
+) -> None:
+    key, entry = new_key("ada", "submit+read")
+    keyed = {**environment, "HOST": "0.0.0.0", "API_KEYS": str(entry)}  # noqa: S104
+    processes.start(BIN / "gunicorn", environment=keyed, folder=ROOT).wait_for("The API listens at")
+
+    with httpx.Client(base_url=f"http://127.0.0.1:{free_port}", timeout=20) as client:
+        assert client.post("/jobs", content=GREETING, headers=JSON).status_code == 401
+        client.headers["Authorization"] = f"Bearer {key}"
+        asked = {**JSON, "X-Request-Id": "order-17"}
+        job_id = client.post("/jobs", content=GREETING, headers=asked).json()["jobId"]
+        assert client.post(f"/jobs/{job_id}/cancel").status_code == 403
+        (event,) = client.get(f"/jobs/{job_id}/events").json()["items"]
+    assert (event["who"], event["requestId"]) == ("ada", "order-17")

@@ -17,6 +17,8 @@ from tests.services.processes import Processes
 ROOT = Path(__file__).parents[2]
 #: One small worker is enough here.
 SERVICES = read_compose(ROOT / "docker-compose.yml", {"WORKER_PROCESSES": "1", "WORKER_THREADS": "2"})
+#: Files that the wheel must bring beside its modules.
+SHIPPED = ("/docs", "/docs/swagger-ui-bundle.js", "/problems/unauthorized")
 ENTRYPOINT = ROOT / "deploy" / "entrypoint.sh"
 
 
@@ -34,6 +36,7 @@ def test_jobs_posted_to_the_api_complete_in_the_worker_and_sigterm_ends_both(sta
 
     api, worker = stack.start("api"), stack.start("worker")
     stack.await_health(*SERVICES)
+    assert {path: stack.status_of(path) for path in SHIPPED} == dict.fromkeys(SHIPPED, 200)
     rows = stack.post({"type": "CSV_EXPORT", "priority": "high", "payload": {"data": [{"name": "Ada"}]}})
     mail = stack.post({"type": "EMAIL_SEND", "payload": {"to": "ada@example.com", "subject": "Hi", "body": "Hello"}})
     written, sent = stack.end_of(rows), stack.end_of(mail)

@@ -92,6 +92,10 @@ class ComposeStack:
         assert answer.status_code == 201, answer.text
         return str(answer.json()["jobId"])
 
+    def status_of(self, path: str) -> int:
+        """The status code of a GET of this path."""
+        return httpx.get(f"{self._api}{path}").status_code
+
     def end_of(self, job_id: str) -> dict[str, Any]:
         """Wait until the job is final, and give it."""
 
