@@ -1,6 +1,7 @@
 """What watchers cost those who submit: rounds without and with them at a steady pace (`-m benchmarks.watchers`).
 
-The rounds alternate on one stack. Each watcher must have heard of every transition once.
+The rounds alternate on one stack. Each watcher must have heard of every transition once. What other work took of the
+machine is told for each round; those in which it took more than is allowed do not count, whichever way they went.
 """
 
 import argparse
@@ -9,15 +10,17 @@ import json
 import os
 import statistics
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from typing import Any, Final
 
 from psycopg2.extensions import connection as Connection  # noqa: N812
 
-from benchmarks import paced
 from benchmarks.crowd import Crowd, Heard
 from benchmarks.meter import Bill, Meter
+from benchmarks.paced import percentile, submit
 from benchmarks.stack import Stack, running_stack
 from jobplatform.errors import PlatformError
 
@@ -26,69 +29,87 @@ _NEVER: Final = json.dumps(
 ).encode()
 
 
+@dataclass(frozen=True)
+class Round:
+    """What was measured."""
+
+    watched: bool
+    took_ms: list[float]
+    bill: Bill
+    #: Cores that were in use by everything but the stack and its clients.
+    others: float
+    told: dict[str, Any]
+
+    def __str__(self) -> str:
+        p50, p99 = (round(percentile(self.took_ms, of), 1) for of in (50, 99))
+        return json.dumps({"watched": self.watched, "p50_ms": p50, "p99_ms": p99, **self.told})
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.watchers", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="pairs of rounds, without and with (default: 5)")
-    parser.add_argument("--seconds", type=float, default=10.0, help="of each round (default: 10)")
+    parser.add_argument("--rounds", type=int, default=10, help="of either sort that count (default: 10)")
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each round (default: 4)")
+    parser.add_argument("--others", type=float, default=2.0, help="cores that other work may take (default: 2)")
+    parser.add_argument("--patience", type=float, default=600.0, help="seconds for all rounds (default: 600)")
     parser.add_argument("--rate", type=int, default=500, help="submits a second (default: 500)")
     parser.add_argument("--streams", type=int, default=200, help="clients of GET /events (default: 200)")
     parser.add_argument("--waits", type=int, default=200, help="clients of ?wait=30 (default: 200)")
     parser.add_argument("--worker", action="store_true", help="let a worker do the jobs: three transitions for each")
-    arguments = parser.parse_args()
-    rounds: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
+    given = parser.parse_args()
     try:
         with running_stack() as (stack, connection):
-            waiting = _jobs_that_never_end(stack, arguments.waits)
-            if arguments.worker:
+            waiting = _jobs_that_never_end(stack, given.waits)
+            if given.worker:
                 stack.start_worker(connection)
-            paced.submit(stack.host, stack.port, arguments.rate, 3)  # warms up
-            for number in range(2 * arguments.rounds):
-                watched = number % 2 == 1
-                rounds[watched].append(_round(stack, connection, arguments, waiting if watched else None))
-                print(json.dumps({"watched": watched, **rounds[watched][-1]}), flush=True)
+            submit(stack.host, stack.port, given.rate, 3)  # warms up
+            rounds = _rounds(stack, connection, given, waiting)
     except PlatformError as error:
         print(f"Cannot measure: {error}", file=sys.stderr)
         return 1
-    print(_summary(rounds))
+    print(_summary([one for one in rounds if one.others <= given.others], len(rounds), given.seconds))
     return 0
 
 
-def _round(
-    stack: Stack, connection: Connection, arguments: argparse.Namespace, waiting: Sequence[str] | None
-) -> dict[str, Any]:
-    crowd = Crowd(stack.host, stack.port, arguments.streams, waiting) if waiting is not None else None
+def _rounds(stack: Stack, connection: Connection, given: argparse.Namespace, waiting: Sequence[str]) -> list[Round]:
+    rounds: list[Round] = []
+    until = time.monotonic() + given.patience
+    while time.monotonic() < until:
+        for crowd in (None, Crowd(stack.host, stack.port, given.streams, waiting)):
+            rounds.append(_round(stack, connection, given, crowd))
+            print(rounds[-1], flush=True)
+        counting = [one.watched for one in rounds if one.others <= given.others]
+        if min(counting.count(True), counting.count(False)) >= given.rounds:
+            break
+    return rounds
+
+
+def _round(stack: Stack, connection: Connection, given: argparse.Namespace, crowd: Crowd | None) -> Round:
     before = _transitions(connection)
     if crowd is not None:
         crowd.start()
-    meter = Meter(stack, connection)
-    seen = paced.submit(stack.host, stack.port, arguments.rate, arguments.seconds)
+    meter, own = Meter(stack, connection), time.process_time()
+    seen = submit(stack.host, stack.port, given.rate, given.seconds)
     bill = meter.bill()
-    told = sorted(_transitions(connection) - before)
+    client = (time.process_time() - own) / given.seconds
+    told: dict[str, Any] = {"wrong": seen.wrong} if seen.wrong else {}
+    heard_cores = 0.0
+    if crowd is not None:
+        heard = crowd.stop(len(_transitions(connection) - before))
+        heard_cores = heard.cpu_seconds / given.seconds
+        told |= _heard(heard, sorted(_transitions(connection) - before))
+    others = bill.others - client - heard_cores
+    told |= {part: round(used / 1_000_000 / given.seconds, 2) for part, used in bill.parts.items()}
+    told |= {"crowd": round(heard_cores, 2), "others": round(others, 2), "load": os.getloadavg()[0]}
+    return Round(crowd is not None, seen.took_ms, bill, others, told)
+
+
+def _heard(heard: Heard, transitions: list[int]) -> dict[str, Any]:
+    each_once = sorted(heard.ids) == transitions
     return {
-        "submits": seen.count,
-        "wrong": seen.wrong,
-        "p50_ms": round(seen.p50_ms, 2),
-        "p99_ms": round(seen.p99_ms, 2),
-        **_cores(bill, arguments.seconds),
-        "load": os.getloadavg()[0],
-        **(_heard(crowd.stop(len(told)), connection, before, arguments) if crowd is not None else {}),
+        "transitions": len(transitions),
+        "listeners_that_heard_each_once": heard.alike if each_once else 0,
+        **({"waits_answered_early": heard.answers} if heard.answers else {}),
     }
-
-
-def _heard(heard: Heard, connection: Connection, before: set[int], arguments: argparse.Namespace) -> dict[str, Any]:
-    told = sorted(_transitions(connection) - before)
-    return {
-        "transitions": len(told),
-        "each_heard_once": sorted(heard.ids) == told or not arguments.streams,
-        "listeners_alike": heard.alike,
-        "waits_answered_early": heard.answers,
-        "crowd": round(heard.cpu_seconds / arguments.seconds, 3),
-    }
-
-
-def _cores(bill: Bill, seconds: float) -> dict[str, float]:
-    cores = {part: round(used / 1_000_000 / seconds, 3) for part, used in bill.parts.items()}
-    return {**cores, "others": round(bill.others, 2), "steal": round(bill.steal, 2)}
 
 
 def _jobs_that_never_end(stack: Stack, count: int) -> list[str]:
@@ -106,18 +127,26 @@ def _transitions(connection: Connection) -> set[int]:
         return {number for (number,) in cursor.fetchall()}
 
 
-def _summary(rounds: dict[bool, list[dict[str, Any]]]) -> str:
-    pairs = list(zip(rounds[False], rounds[True], strict=True))
-    ratio = statistics.median(watched["p99_ms"] / without["p99_ms"] for without, watched in pairs)
-    lines = [f"p99 with watchers, as a ratio to that of the round before without: median {ratio:.2f}"]
-    for name in ("p50_ms", "p99_ms", "api", "postgres"):
-        without, watched = ([one[name] for one in rounds[key]] for key in (False, True))
-        ratio = statistics.median(watched) / statistics.median(without)
-        lines.append(
-            f"{name:<9} without {statistics.median(without):7.2f} ({min(without):.2f}..{max(without):.2f})"
-            f"   with {statistics.median(watched):7.2f} ({min(watched):.2f}..{max(watched):.2f})   {ratio:.2f}"
-        )
+def _summary(counting: Sequence[Round], tried: int, seconds: float) -> str:
+    lines = [f"{len(counting)} of {tried} rounds count"]
+    sorts = [[one for one in counting if one.watched is watched] for watched in (False, True)]
+    if not all(sorts):
+        return lines[0]
+    for of in (50, 99):
+        apart = [statistics.median(percentile(one.took_ms, of) for one in rounds) for rounds in sorts]
+        pooled = [percentile([took for one in rounds for took in one.took_ms], of) for rounds in sorts]
+        lines.append(_line(f"p{of} ms, median of rounds", apart))
+        lines.append(_line(f"p{of} ms, all submits", pooled))
+    for part in ("api", "postgres"):
+        cores = [statistics.median(one.bill.parts[part] for one in rounds) / 1_000_000 / seconds for rounds in sorts]
+        lines.append(_line(f"{part}, cores", cores))
+    lines.append(_line("others, cores", [statistics.mean(one.others for one in rounds) for rounds in sorts]))
     return "\n".join(lines)
+
+
+def _line(title: str, values: Sequence[float]) -> str:
+    without, watched = values
+    return f"{title:<26} without {without:8.2f}   with {watched:8.2f}   ratio {watched / without:.2f}"
 
 
 if __name__ == "__main__":

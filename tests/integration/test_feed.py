@@ -153,6 +153,49 @@ def test_ids_that_commit_out_of_order_are_all_told_and_none_twice(journal_url: s
     run(scenario)
 
 
+def test_pages_end_nowhere_where_something_is_missing(
+    journal_url: str, run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams_module, "PAGE", 2)
+    monkeypatch.setattr("api.look.MOST", 2)
+    with _transaction(journal_url) as accept_one:
+        first = accept_one()
+        with _transaction(journal_url) as accept_other:
+            second = accept_other()
+        third = accept_one()
+
+    async def scenario(streaming: Streaming) -> None:
+        live = await streaming.open()
+        with _transaction(journal_url) as accept_one:
+            more = [accept_one()]
+            with _transaction(journal_url) as accept_other:
+                last = accept_other()
+            more.append(accept_one())
+
+        assert await streaming.first(await streaming.open(after=0), 6) == [first, third, second, *more, last]
+        assert await streaming.first(live, 3) == [*more, last]
+
+    run(scenario)
+
+
+def test_who_has_caught_up_while_a_transaction_is_open_is_told_of_it(
+    journal_url: str, run: Callable[..., None]
+) -> None:
+    async def scenario(streaming: Streaming) -> None:
+        queued_job()
+        (known,) = _ids(journal_url)
+        with _transaction(journal_url) as accept_early:
+            early = accept_early()
+            with _transaction(journal_url) as accept_late:
+                late = accept_late()
+            stream = await streaming.open(after=known)
+            told = asyncio.create_task(streaming.first(stream, 2))
+            await _until(lambda: len(streaming.feed._of_all) == 1)
+        assert await told == [early, late]
+
+    run(scenario)
+
+
 def test_racing_writers_are_told_of_once_to_who_stays_who_comes_and_who_comes_back(
     journal_url: str, run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
