@@ -244,5 +244,9 @@ def test_high_and_default_together_are_done_without_a_stall(fleet: Fleet) -> Non
     fleet.start("-t", "4")
     fleet.finish(*jobs)
 
-    ((seconds,),) = fleet.read("SELECT extract(epoch FROM max(finished_at) - min(started_at))::float FROM jobs")
-    assert seconds < 6, "800 jobs that do nothing"
+    # A slow machine makes every pause a little longer; a stall at each fetch makes twenty of them long.
+    ((stalls,),) = fleet.read(
+        "SELECT count(*) FROM (SELECT started_at - lag(started_at) OVER (ORDER BY started_at) AS pause FROM jobs) AS p"
+        " WHERE pause > interval '0.5 s'"
+    )
+    assert stalls < 5
