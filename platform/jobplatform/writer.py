@@ -91,7 +91,7 @@ class Writer:
     def _run(self) -> None:
         batch: list[_Asked] = []
         try:
-            while not (self._closed.is_set() and self._queue.empty()):
+            while not self._is_over():
                 batch = []
                 self._gather(batch)
                 self._write(batch)
@@ -101,6 +101,17 @@ class Writer:
             self._fail_all(batch, error)
         finally:
             give_up_connection()
+
+    def _is_over(self) -> bool:
+        """Whether to end: closed, and nothing waits. Who puts an item from then on starts another thread for it."""
+        if not (self._closed.is_set() and self._queue.empty()):
+            return False
+        with self._starting:
+            self._thread = None
+            if self._queue.empty():
+                return True
+            self._thread = threading.current_thread()  # an item came for which nobody started one
+            return False
 
     def _gather(self, batch: list[_Asked]) -> None:
         """Wait for an item, and take what else is there. Nothing when woken to end."""

@@ -383,14 +383,3 @@ def test_a_cancelled_askers_item_is_written_all_the_same(journal_url: str, write
     answer_of(writer.put(Open([new_job()])))
 
     assert status(journal_url, job.id) == "queued"
-
-
-def test_a_writer_that_is_closed_first_writes_what_waits(journal_url: str) -> None:
-    writer = Writer(Sent())
-    futures = [writer.put(Open([new_job()])) for _ in range(50)]
-
-    assert writer.close(10)
-
-    assert all(future.done() for future in futures)
-    assert read(journal_url, "SELECT count(*) FROM jobs") == [(50,)]
-    assert not writer.died
