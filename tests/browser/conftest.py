@@ -18,9 +18,9 @@ _OPTIONS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def browser() -> Iterator[Browser]:
-    """One browser for all tests of this process."""
+    """A browser of the test's own: while one is open its event loop runs in this thread, and no other can."""
     program = which("chromium")
     assert program, "Chromium is missing: make test-deps"
     with sync_playwright() as playwright:
