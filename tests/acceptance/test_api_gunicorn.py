@@ -1,27 +1,24 @@
 """The API as gunicorn serves it: real connections, real Postgres, real Redis."""
 
 import json
-import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 from signal import SIGTERM
-from typing import Any
 from uuid import UUID
 
 import httpx
-import psycopg2
 import pytest
 import redis
 
 from jobplatform.api_key import new_key
 from jobplatform.local.postgres import Postgres
 from jobplatform.local.valkey import Valkey
+from tests.services.gunicorn_api import GREETING, JSON, Api, everything
 from tests.services.patience import eventually
-from tests.services.processes import Process, Processes
+from tests.services.processes import Processes
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -40,51 +37,6 @@ def anything(value: Any = None) -> Any:
     """Give back what was given."""
     return value
 '''
-
-GREETING = b'{"type": "GREETING", "payload": {"name": "Ada"}}'
-JSON = {"Content-Type": "application/json"}
-
-
-class Api:
-    """A running API and how to talk to it."""
-
-    def __init__(self, process: Process, port: int, database_url: str) -> None:
-        self.process = process
-        self.port = port
-        self._database_url = database_url
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20)
-
-    def submit(self, body: bytes = GREETING) -> httpx.Response:
-        return self.client.post("/jobs", content=body, headers=JSON)
-
-    def query(self, statement: str) -> list[tuple[Any, ...]]:
-        with closing(psycopg2.connect(self._database_url)) as connection, connection.cursor() as cursor:
-            cursor.execute(statement)
-            return cursor.fetchall()
-
-    @contextmanager
-    def connection(self) -> Iterator[socket.socket]:
-        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as connection:
-            yield connection
-
-    def say(self, *pieces: bytes) -> tuple[int, bytes, bytes]:
-        """Send bytes and give the status, head and body of the one answer, which must end the connection."""
-        with self.connection() as connection:
-            for piece in pieces:
-                try:
-                    connection.sendall(piece)
-                except OSError:
-                    break  # refused already: the answer is there to be read
-            answer = everything(connection)
-        head, _, body = answer.partition(b"\r\n\r\n")
-        return int(head.split()[1]), head, body
-
-
-def everything(connection: socket.socket) -> bytes:
-    answer = b""
-    while chunk := connection.recv(65_536):
-        answer += chunk
-    return answer
 
 
 @pytest.fixture

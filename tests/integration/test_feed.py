@@ -3,91 +3,22 @@
 import asyncio
 import random
 import threading
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
-from contextlib import aclosing, closing, contextmanager, suppress
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import aclosing, suppress
 from typing import Any
-from uuid import uuid4
 
-import falcon.asgi
-import psycopg2
 import pytest
 
 from api import streams as streams_module
-from api.answers import Answers
-from api.feed import Feed
-from api.look import look
 from api.problems import Problem
-from api.streams import Streams
 from jobplatform import journal
-from jobplatform.client.server_sent import server_sent
 from jobplatform.inquiries import Inquiries
 from jobplatform.journal import Progress
 from jobplatform.states import Event
 from tests.services.journal import claimed_job, outcome, queued_job, read, settle
-
-#: One job and its first transition, in a transaction of one's own.
-_ACCEPT = """
-    WITH job AS (
-        INSERT INTO jobs (id, type, status, priority, queue, payload, dispatched_at, created_at, updated_at)
-        VALUES (%s, 'PROBE', 'queued', 'default', 'default', '{}', clock_timestamp(), now(), now()) RETURNING id
-    )
-    INSERT INTO transitions (job_id, event, to_status, attempt, at)
-    SELECT id, 'enqueued', 'queued', 0, now() FROM job RETURNING id
-"""
+from tests.services.streaming import Streaming, transaction
 
 Scenario = Callable[["Streaming"], Coroutine[Any, Any, None]]
-
-
-class Streaming:
-    """The streams of one process, without a server around them."""
-
-    def __init__(self, inquiries: Inquiries, looking: Inquiries, heartbeat: float) -> None:
-        self.closing = asyncio.Event()
-        self.feed = Feed(
-            lambda wanted: asyncio.wrap_future(looking.ask(look, wanted)), self.closing, heartbeat=heartbeat
-        )
-        self.streams = Streams(self.feed, inquiries.ask, Answers(5_000))
-        self.clients_gone = asyncio.Event()
-
-    async def open(self, job_id: str | None = None, after: int | None = None) -> falcon.asgi.Response:
-        """Begin a stream."""
-        resp = falcon.asgi.Response()
-        req: Any = _Asked(after, self.clients_gone)
-        await (self.streams.of_job(req, resp, job_id) if job_id else self.streams.of_all(req, resp))
-        return resp
-
-    async def events(self, resp: falcon.asgi.Response) -> AsyncGenerator[tuple[str, int | None, dict[str, Any]], None]:
-        """What a stream tells, until it ends."""
-        watcher: Any = resp.stream
-        try:
-            async for piece in watcher:
-                for event in server_sent(iter(piece.decode().split("\n"))):
-                    yield event
-        finally:
-            await watcher.close()
-
-    async def first(self, resp: falcon.asgi.Response, count: int) -> list[int]:
-        """The ids of the first transitions that a stream tells of. It is left then."""
-        ids: list[int] = []
-        async with aclosing(self.events(resp)) as events:
-            while len(ids) < count:
-                kind, number, _ = await asyncio.wait_for(anext(events), 20)
-                ids += [number] if kind == "transition" and number else []
-        return ids
-
-
-class _Asked:
-    """A request, as far as a stream looks at it."""
-
-    method = "GET"
-
-    def __init__(self, after: int | None, gone: asyncio.Event) -> None:
-        self.params: dict[str, str] = {}
-        self._after = after
-        self.gone = gone.wait
-
-    def get_header(self, _: str) -> str | None:
-        return None if self._after is None else str(self._after)
 
 
 @pytest.fixture
@@ -117,19 +48,6 @@ async def _until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-@contextmanager
-def _transaction(url: str) -> Iterator[Callable[[], int]]:
-    """A transaction that accepts jobs, each by a call that gives its transition's id; commits at the end."""
-    with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
-
-        def accept() -> int:
-            cursor.execute(_ACCEPT, [str(uuid4())])
-            (number,) = cursor.fetchone() or (0,)
-            return int(number)
-
-        yield accept
-
-
 def _ids(url: str) -> list[int]:
     return [number for (number,) in read(url, "SELECT id FROM transitions ORDER BY id")]
 
@@ -137,12 +55,12 @@ def _ids(url: str) -> list[int]:
 def test_ids_that_commit_out_of_order_are_all_told_and_none_twice(journal_url: str, run: Callable[..., None]) -> None:
     async def scenario(streaming: Streaming) -> None:
         stream = await streaming.open()
-        with _transaction(journal_url) as accept_early:
+        with transaction(journal_url) as accept_early:
             early = accept_early()
-            with _transaction(journal_url) as accept_late:
+            with transaction(journal_url) as accept_late:
                 late = accept_late()
             between = await streaming.open()
-            with _transaction(journal_url) as accept_last:
+            with transaction(journal_url) as accept_last:
                 last = accept_last()
 
         assert early < late < last
@@ -158,17 +76,17 @@ def test_pages_end_nowhere_where_something_is_missing(
 ) -> None:
     monkeypatch.setattr(streams_module, "PAGE", 2)
     monkeypatch.setattr("api.look.MOST", 2)
-    with _transaction(journal_url) as accept_one:
+    with transaction(journal_url) as accept_one:
         first = accept_one()
-        with _transaction(journal_url) as accept_other:
+        with transaction(journal_url) as accept_other:
             second = accept_other()
         third = accept_one()
 
     async def scenario(streaming: Streaming) -> None:
         live = await streaming.open()
-        with _transaction(journal_url) as accept_one:
+        with transaction(journal_url) as accept_one:
             more = [accept_one()]
-            with _transaction(journal_url) as accept_other:
+            with transaction(journal_url) as accept_other:
                 last = accept_other()
             more.append(accept_one())
 
@@ -184,9 +102,9 @@ def test_who_has_caught_up_while_a_transaction_is_open_is_told_of_it(
     async def scenario(streaming: Streaming) -> None:
         queued_job()
         (known,) = _ids(journal_url)
-        with _transaction(journal_url) as accept_early:
+        with transaction(journal_url) as accept_early:
             early = accept_early()
-            with _transaction(journal_url) as accept_late:
+            with transaction(journal_url) as accept_late:
                 late = accept_late()
             stream = await streaming.open(after=known)
             told = asyncio.create_task(streaming.first(stream, 2))
@@ -231,7 +149,7 @@ def test_racing_writers_are_told_of_once_to_who_stays_who_comes_and_who_comes_ba
 
 def _write(url: str, chance: random.Random) -> None:
     for _ in range(25):
-        with suppress(_ChangedItsMind), _transaction(url) as accept:
+        with suppress(_ChangedItsMind), transaction(url) as accept:
             for _ in range(chance.randint(1, 4)):
                 accept()
             read(url, "SELECT pg_sleep(%s)", [chance.random() / 50])  # others commit meanwhile
@@ -274,7 +192,7 @@ def test_a_long_transaction_holds_back_the_stream_of_all_but_not_that_of_a_job(
         claim = claimed_job()
         every = await streaming.open()
         of_job = await streaming.open(claim.job_id)
-        with _transaction(journal_url) as accept:
+        with transaction(journal_url) as accept:
             accept()
             settle(claim, Event.FAILED)
             events = [data["event"] async for _, _, data in streaming.events(of_job)]
@@ -459,7 +377,7 @@ def test_streams_stand_still_while_postgres_is_away_and_go_on_when_it_is_back(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND query LIKE '%pg_%snapshot%' AND pid <> pg_backend_pid()",
         )
-        with _transaction(journal_url) as accept:
+        with transaction(journal_url) as accept:
             number = accept()
         assert await streaming.first(stream, 1) == [number]
 

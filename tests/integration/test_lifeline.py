@@ -13,9 +13,9 @@ import pytest
 from dramatiq.middleware import Shutdown
 
 from jobplatform import current_job, journal
-from jobplatform.job_actor import JobActor
 from jobplatform.journal import workers
 from tests.services.journal import read
+from tests.services.long_jobs import Long
 from tests.services.patience import eventually
 from tests.services.workshop import Workshop
 
@@ -35,34 +35,6 @@ def _slow_beat(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def _quick_beat(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jobplatform.lifeline.BEAT", 0.02)
-
-
-class Long:
-    """An actor that runs until it is told to end; it notes each end with the attempt's number."""
-
-    def __init__(self, workshop: Workshop, **options: Any) -> None:
-        self.over = threading.Event()
-        self.running = threading.Semaphore(0)
-        self.ends: list[tuple[int, str]] = []
-
-        @workshop.actor("LONG", **options)
-        def long() -> str:
-            attempt = current_job().attempt
-            self.running.release()
-            try:
-                while not self.over.is_set():
-                    time.sleep(0.005)
-            except BaseException as error:
-                self.ends.append((attempt, type(error).__name__))
-                raise
-            self.ends.append((attempt, "done"))
-            return f"attempt {attempt}"
-
-        self.actor: JobActor[[], str] = long
-
-    def wait(self) -> None:
-        """Until one more attempt is in the actor's function."""
-        assert self.running.acquire(timeout=15), "the actor did not begin"
 
 
 @pytest.fixture
