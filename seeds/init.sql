@@ -76,7 +76,7 @@ CREATE TABLE transitions (
     worker      bigint,                                -- workers.id, where a worker's attempt is concerned
     who         text,                                  -- the person or program that asked for it
     at          timestamptz NOT NULL,
-    token       uuid,                                  -- the claim that began or ended an attempt
+    token       uuid,                                  -- the claim that began or ended an attempt, or a person's act
     detail      json,
     xid         xid8        NOT NULL DEFAULT pg_current_xact_id(),
     request_id  text,                                  -- the HTTP request in which it was asked for
