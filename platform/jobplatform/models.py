@@ -24,6 +24,7 @@ _SESSION: Final = " ".join(
         "-c synchronous_commit=on",  # an acknowledged commit is on disk, whatever the server's default (P9)
         "-c timezone=UTC",
         "-c statement_timeout=30s",
+        "-c plan_cache_mode=force_generic_plan",  # what is prepared is planned once, see `prepared`
         "-c idle_in_transaction_session_timeout=30s",  # a frozen process must not hold row locks for ever
         # Postgres notices the loss of a worker's host within about ten seconds, and frees its lock (P20).
         "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3 -c tcp_user_timeout=12000",

@@ -1,42 +1,15 @@
-"""peewee queries that are rendered to SQL once and executed many times.
+"""Statements over batches: rendered once, and of one text however many items they get."""
 
-peewee takes a quarter of a millisecond to build even a simple query, which is more than Postgres takes to run it. So
-what runs often is built once, with a `Parameter` in the place of each value, and executed with the values of the day.
-"""
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
-from peewee import CTE, SQL, Column, Context, NodeList, Select
+from peewee import CTE, SQL, Column, NodeList, Select
 
-from jobplatform.models import database
+from jobplatform.prepared import Prepared
+from jobplatform.query import Parameter, Query
 
 #: A statement takes so many items at the most: while one is put together, no other thread of the process runs.
 MOST_ROWS: Final = 500
-
-
-class Parameter:
-    """Stands in a query where a value belongs."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-
-class Query:
-    """A query, rendered."""
-
-    def __init__(self, query: Select) -> None:
-        sql, parameters = Context(**database.get_context_options()).sql(query).query()
-        self.sql: str = sql
-        self._parameters = tuple(parameters)
-
-    def execute(self, values: Mapping[str, Any], *, after: str = "") -> list[tuple[Any, ...]]:
-        """Run it in the calling thread's connection, with these values by their parameters' names.
-
-        ``after`` is SQL to run before it in the same round trip: a ``BEGIN``, or a lock.
-        """
-        given = [values[p.name] if isinstance(p, Parameter) else p for p in self._parameters]
-        return list(database.execute_sql(after + self.sql, given).fetchall())
 
 
 class Batch:
@@ -61,6 +34,10 @@ class Batch:
         return Column(self.cte, column)
 
 
+#: The plan for any number of items compares each with each: from here on it is dearer than a plan of their own.
+_FEW_ROWS: Final = 64
+
+
 class Statement:
     """A query over a batch, which answers every item with one row."""
 
@@ -68,10 +45,7 @@ class Statement:
         self._names = batch.names
         self._texts = batch.texts
         self._query = Query(answer.order_by(batch.n))
-
-    @property
-    def sql(self) -> str:
-        return self._query.sql
+        self._prepared = Prepared(self._query)
 
     def execute(self, items: Sequence[tuple[Any, ...]], *, after: str = "") -> list[tuple[Any, ...]]:
         """As `Query.execute`, for items that are tuples in the order of the batch's columns; it answers in theirs.
@@ -80,10 +54,11 @@ class Statement:
         """
         answers: list[tuple[Any, ...]] = []
         for start in range(0, len(items), MOST_ROWS):
-            columns = zip(*items[start : start + MOST_ROWS], strict=True)
-            named = zip(self._names, columns, strict=True)
+            some = items[start : start + MOST_ROWS]
+            query = self._prepared if len(some) <= _FEW_ROWS else self._query
+            named = zip(self._names, zip(*some, strict=True), strict=True)
             arrays = {name: _texts(column) if name in self._texts else _plain(column) for name, column in named}
-            answers += self._query.execute(arrays, after="" if start else after)
+            answers += query.execute(arrays, after="" if start else after)
         return answers
 
 

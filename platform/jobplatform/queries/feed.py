@@ -12,7 +12,8 @@ from peewee import JOIN, SQL, Select, Tuple, fn
 
 from jobplatform.models import Job, Transition, Worker, database
 from jobplatform.queries.transitions import WORKER_NAME
-from jobplatform.statement import Batch, Parameter, Query
+from jobplatform.query import Parameter, Query
+from jobplatform.statement import Batch
 from jobplatform.states import Status
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from peewee import SQL, fn
 
 from jobplatform.models import Job, database
-from jobplatform.statement import Parameter, Query
+from jobplatform.query import Parameter, Query
 
 
 class JobRow(NamedTuple):

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from jobplatform.models import Job
 from jobplatform.queries.job import IDS
-from jobplatform.statement import Query
+from jobplatform.query import Query
 
 _STATUSES = Query(Job.select(Job.id.cast("text"), Job.status).where(Job.id == IDS))
 

@@ -9,7 +9,7 @@ from peewee import JOIN, Case, fn
 
 from jobplatform.models import Transition, Worker
 from jobplatform.queries.job import IDS
-from jobplatform.statement import Query
+from jobplatform.query import Query
 
 
 class EventRow(NamedTuple):
