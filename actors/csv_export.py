@@ -2,7 +2,6 @@
 
 import csv
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, Final, NotRequired, Protocol, TypedDict
 
@@ -55,11 +54,7 @@ class Export(TypedDict):
     fileName: NotRequired[str]
 
 
-class RepeatedColumn(Exception):
-    """A column is asked for twice."""
-
-
-@actor("CSV_EXPORT", throws=RepeatedColumn)
+@actor("CSV_EXPORT")
 def csv_export(
     data: list[Row],
     columns: Columns | None = None,
@@ -68,8 +63,6 @@ def csv_export(
     bom: bool = False,
 ) -> Export:
     """Write a list of objects to a CSV file."""
-    if columns is not None:
-        refuse_repeated(columns)
     job = current_job()
     with job.open_output(".csv") as output:
         rows = write_csv(output, data, columns or all_keys(data), delimiter, bom, job.progress)
@@ -90,12 +83,6 @@ PROGRESS_ROWS: Final = 5_000
 # The values stay JSON text: a number keeps its spelling, and no row is built before its turn.
 _row: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _text: Final = msgspec.json.Decoder(str)
-
-
-def refuse_repeated(columns: Sequence[str]) -> None:
-    """Raise `RepeatedColumn`, with the names, if a column occurs twice."""
-    if repeated := [name for name, times in Counter(columns).items() if times > 1]:
-        raise RepeatedColumn(f"Each column can be asked for once; repeated: {', '.join(map(repr, repeated))}.")
 
 
 def all_keys(rows: Iterable[msgspec.Raw]) -> list[str]:

@@ -49,15 +49,18 @@ class Signature:
         self._decode = _decoder(self._given)
         self._schema = _schema(self._checked)
         self._fields = {f.encode_name: (f, _decoder(f.type)) for f in msgspec.structs.fields(self._checked)}
+        self._unique = [n for n in self._fields if _is_unique(self._schema["properties"][n])]
 
     def check(self, payload: bytes | str) -> None:
         """Accept a payload, a JSON text, or raise `InvalidPayload` with a fault for each faulty field."""
         try:
-            self._check.decode(payload)
+            given = self._check.decode(payload)
         except msgspec.ValidationError as error:
             raise InvalidPayload(tuple(self._faults(payload)) or (_fault("", error),)) from None
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise InvalidPayload((_fault("", error),)) from None
+        if self._unique and (faults := tuple(self._repeated(given))):
+            raise InvalidPayload(faults)
         mark: Any = b"\\u0000" if isinstance(payload, bytes) else "\\u0000"
         # An escaped backslash before "u0000" is no NUL, so look at what the text means.
         if mark in payload and (faults := _nuls_of(payload)):
@@ -116,6 +119,15 @@ class Signature:
             if field.required and name not in values:
                 yield Fault(f"/{_escape(name)}", "is required")
 
+    def _repeated(self, given: msgspec.Struct) -> Iterator[Fault]:
+        """The items that must not come twice, and do: msgspec describes ``uniqueItems``, but does not check it."""
+        for name in self._unique:
+            seen: set[bytes] = set()
+            for place, item in enumerate(getattr(given, self._fields[name][0].name) or ()):
+                if (text := msgspec.json.encode(item, order="deterministic")) in seen:
+                    yield Fault(f"/{_escape(name)}/{place}", "is the same as an item before it")
+                seen.add(text)
+
 
 def _public(parameter: str) -> str:
     return parameter.removesuffix("_")
@@ -145,6 +157,10 @@ def _schema(struct: type[msgspec.Struct]) -> dict[str, Any]:
     _, components = msgspec.json.schema_components([struct], ref_template="#/$defs/{name}")
     schema: dict[str, Any] = components.pop(struct.__name__)
     return {**schema, "$defs": components} if components else schema
+
+
+def _is_unique(schema: Mapping[str, Any]) -> bool:
+    return any(one.get("uniqueItems") for one in (schema, *schema.get("anyOf", ())))
 
 
 def _field(parameter: inspect.Parameter, hint: Any) -> tuple[str, Any] | tuple[str, Any, Any]:

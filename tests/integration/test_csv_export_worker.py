@@ -58,16 +58,6 @@ def test_nothing_to_export_is_an_empty_file_or_a_header(worker: ActorWorker) -> 
     assert (worker.output / f"{header}.csv").read_bytes() == b"a,b\r\n"
 
 
-def test_a_repeated_column_fails_at_once_and_leaves_no_file(worker: ActorWorker) -> None:
-    job_id = worker.submit("CSV_EXPORT", {"data": [{"a": 1}], "columns": ["a", "a"]})
-
-    job = worker.end_of(job_id)
-
-    assert (job["status"], job["attempts"], job["error"]["type"]) == ("failed", 1, "RepeatedColumn")
-    assert worker.events_of(job_id) == ["enqueued", "started", "failed"]
-    assert list(worker.output.glob(f"{job_id}*")) == []
-
-
 def test_a_hundred_thousand_rows_need_less_than_eight_times_their_size(worker: ActorWorker) -> None:
     row = '{{"id":{0},"name":"Customer number {0}","email":"customer{0}@example.org","amount":{0}.25}}'
     payload = '{"data":[' + ",".join(row.format(number) for number in range(ROWS)) + "]}"

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.csv_export import PROGRESS_ROWS, RepeatedColumn, all_keys, cell, csv_export, harmless, write_csv
+from actors.csv_export import PROGRESS_ROWS, all_keys, cell, csv_export, harmless, write_csv
 from jobplatform.errors import InvalidPayload
 
 
@@ -158,11 +158,12 @@ def test_progress_is_told_now_and_then_and_at_the_end() -> None:
     assert told == [(0, total), (PROGRESS_ROWS, total), (2 * PROGRESS_ROWS, total), (total, total)]
 
 
-def test_a_repeated_column_is_a_final_error() -> None:
-    with pytest.raises(RepeatedColumn, match="repeated: 'a'"):
-        csv_export(data=[], columns=["a", "b", "a"])
+def test_a_repeated_column_is_refused() -> None:
+    with pytest.raises(InvalidPayload) as refused:
+        csv_export.signature.check('{"data": [], "columns": ["a", "b", "a", "", ""]}')
 
-    assert csv_export.options["throws"] is RepeatedColumn
+    assert [fault.pointer for fault in refused.value.faults] == ["/columns/2", "/columns/4"]
+    csv_export.signature.check('{"data": [], "columns": null}')
 
 
 def test_the_schema_tells_the_limits_and_a_faulty_payload_is_refused() -> None:

@@ -205,3 +205,15 @@ def test_whatever_comes_either_fits_and_decodes_or_is_refused_with_pointers(payl
 @given(st.binary(max_size=40))
 def test_no_bytes_are_worse_than_an_invalid_payload(payload: bytes) -> None:
     assert refusal(payload)
+
+
+def test_what_must_be_unique_is_checked_by_value() -> None:
+    def take(points: Annotated[list[dict[str, int]] | None, Meta(extra_json_schema={"uniqueItems": True})]) -> None: ...
+
+    signature = Signature("TAKE", take)
+
+    signature.check('{"points": [{"x": 1, "y": 2}, {"x": 2, "y": 1}]}')
+    signature.check('{"points": null}')
+    with pytest.raises(InvalidPayload) as refused:
+        signature.check('{"points": [{"x": 1, "y": 2}, {"y": 2, "x": 1}]}')
+    assert refused.value.faults == (Fault("/points/1", "is the same as an item before it"),)
