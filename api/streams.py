@@ -12,7 +12,7 @@ from falcon.util import mediatypes
 from api.answers import Answers
 from api.feed import Feed
 from api.look import Told, tell
-from api.problems import INVALID_PARAMETER, JOB_NOT_FOUND, Problem
+from api.problems import INVALID_PARAMETER, INVALID_REQUEST, JOB_NOT_FOUND, Problem
 from api.request import Request
 from api.watcher import Watcher
 from jobplatform.queries import feed as queries
@@ -20,6 +20,7 @@ from jobplatform.queries.feed import Position, Snapshot
 from jobplatform.states import FINAL
 
 EVENT_STREAM: Final = "text/event-stream"
+_JSON: Final = "application/json"
 
 #: A client that is behind reads so many transitions at a time.
 PAGE: Final = 500
@@ -131,11 +132,19 @@ class _Behind:
 
 
 def wants_stream(req: Request) -> bool:
-    """Whether a client that could have JSON asks for a stream: by its name, and not less than for JSON by its."""
+    """Whether a client that could have JSON asks for a stream: by its name, and not less than for JSON by its.
+
+    Raises:
+        Problem: it asks for a stream in a way that cannot be read (400).
+    """
     accept = req.accept.lower()
-    if EVENT_STREAM not in accept or not (wanted := mediatypes.quality(EVENT_STREAM, accept)):
+    if EVENT_STREAM not in accept:
         return False
-    return "application/json" not in accept or wanted > mediatypes.quality("application/json", accept)
+    try:
+        wanted = mediatypes.quality(EVENT_STREAM, accept)
+        return wanted > 0 and (_JSON not in accept or wanted > mediatypes.quality(_JSON, accept))
+    except ValueError:
+        raise Problem(INVALID_REQUEST, "The Accept header names what is no media type, or a faulty q.") from None
 
 
 def _history(job_id: str, known: int) -> list[Told]:
