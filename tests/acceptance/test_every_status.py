@@ -54,13 +54,19 @@ class Servers:
         if row.stalls:
             return self._answer_to_stalled(row)
         if row.server == LIMITED:
-            return eventually(lambda: self._refused(row), what="the end of the limit")
+            return self._answer_to_one_too_many(row)
         return self._ask(row)
 
-    def _refused(self, row: Row) -> Answer | None:
-        """The answer, unless it was let in: as the first one is, and all are when Redis takes long to count."""
-        answer = self._ask(row)
-        return answer if answer.status == row.status else None
+    def _answer_to_one_too_many(self, row: Row) -> Answer:
+        """The first is let in, and so are all others while Redis takes too long to count them."""
+        answers: list[Answer] = []
+
+        def refused() -> bool:
+            answers.append(self._ask(row))
+            return answers[-1].status == row.status
+
+        eventually(refused, what=str(row))
+        return answers[-1]
 
     def _answer_to_stalled(self, row: Row) -> Answer:
         """They take as long as the server's patience, so all are asked at the same time."""
@@ -107,9 +113,7 @@ def servers(
         ports = {name: free_port() for name in own}
         try:
             running = [
-                started.start(
-                    *(GUNICORN, *options), environment={**shared, **its, "PORT": str(ports[name])}, folder=ROOT
-                )
+                started.start(GUNICORN, *options, environment={**shared, **its, "PORT": str(ports[name])}, folder=ROOT)
                 for name, (its, options) in own.items()
             ]
             for server in running:

@@ -1,7 +1,7 @@
 """Asking an API as no well-behaved client would: with headers of any kind, and bodies shorter than announced."""
 
 from collections.abc import Mapping
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPMessage
 from typing import NamedTuple
 
 
@@ -9,7 +9,7 @@ class Answer(NamedTuple):
     """An answer as it came: of a stream that does not end only the beginning."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: HTTPMessage
     body: bytes
 
 

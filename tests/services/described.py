@@ -1,8 +1,8 @@
 """The committed openapi.json, and whether an answer is as it says."""
 
 import json
-from collections.abc import Mapping
 from functools import cache
+from http.client import HTTPMessage
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -38,7 +38,7 @@ def told() -> set[Told]:
     }
 
 
-def assert_as_told(which: Told, headers: Mapping[str, str], body: bytes) -> None:
+def assert_as_told(which: Told, headers: HTTPMessage, body: bytes) -> None:
     """Hold an answer against what openapi.json says of its call and status.
 
     Raises:
