@@ -1,7 +1,8 @@
 """``/actions``: cancelling or retrying all jobs that fit a filter, and what was done of it so far."""
 
 import time
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Literal
 from uuid import UUID
 
 import falcon
@@ -30,6 +31,8 @@ from jobplatform.queries.filter import JobFilter
 from jobplatform.settings import Settings
 
 _Words = str | list[str] | None
+#: The fields that take several words.
+_SEVERAL: Final = ("status", "type")
 
 
 class FilterBody(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
@@ -132,11 +135,28 @@ def _parse_id(text: str) -> str:
 
 def _filter(body: FilterBody) -> JobFilter:
     fields: dict[str, Any] = msgspec.to_builtins(body)
+    given = {name: value for name, value in fields.items() if value is not None}
+    if empty := [*_empty(given)]:
+        raise invalid(*empty)
     try:
-        return job_filter(Parameters({name: value for name, value in fields.items() if value is not None}))
+        return job_filter(Parameters(given))
     except Problem as problem:
         name, _, what = str(problem.description).partition(" ")
         raise invalid(Fault(f"/filter/{name}", what.removesuffix("."))) from None
+
+
+def _empty(given: Mapping[str, str | list[str]]) -> Iterator[Fault]:
+    """What holds no words. As a parameter of a list it counts as left out: here that would mean all jobs."""
+    for name, value in given.items():
+        if isinstance(value, list) and value:
+            empty = (place for place, text in enumerate(value) if _has_no_word(text))
+            yield from (Fault(f"/filter/{name}/{place}", "must not be empty") for place in empty)
+        elif not value or (name in _SEVERAL and _has_no_word(str(value))):
+            yield Fault(f"/filter/{name}", "must not be empty; leave it out for all")
+
+
+def _has_no_word(text: str) -> bool:
+    return not text.replace(",", " ").strip()
 
 
 def _view(row: ActionRow) -> dict[str, Any]:
