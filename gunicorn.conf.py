@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import tempfile
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -25,16 +26,20 @@ def _checked() -> Settings:
     for variable, value in (("DATABASE_URL", chosen.database_url), ("REDIS_URL", chosen.redis_url)):
         if not value:
             raise SystemExit(f"Cannot start the API: {variable} is not set. `make run` brings a Postgres and a Redis.")
-    if not chosen.loopback_only and not chosen.api_keys and not chosen.allow_anonymous:
-        raise SystemExit(
-            f"Cannot start the API: HOST is {chosen.host!r}, beyond this machine, where anybody could submit jobs."
-            " Set API_KEYS, or ALLOW_ANONYMOUS=true if that is what you want."
-        )
+    _refuse_to_be_open(chosen)
     for name in chosen.actors:
         # Only the outermost package: to look further would import it. gunicorn looks in this folder too.
         if find_spec(name.partition(".")[0]) is None:
             raise SystemExit(f"Cannot start the API: ACTORS names the module {name}, which cannot be found.")
     return chosen
+
+
+def _refuse_to_be_open(chosen: Settings) -> None:
+    if not chosen.loopback_only and not chosen.api_keys and not chosen.allow_anonymous:
+        raise SystemExit(
+            f"Cannot start the API: it would listen at {chosen.host!r}, beyond this machine, where anybody could submit"
+            " jobs. Set API_KEYS, or ALLOW_ANONYMOUS=true if that is what you want."
+        )
 
 
 def _workers() -> int:
@@ -74,6 +79,16 @@ logging.basicConfig(
     format="%(asctime)s [%(process)d] [%(levelname)s] %(message)s",
     datefmt="[%Y-%m-%d %H:%M:%S %z]",
 )
+
+
+def on_starting(server: Any) -> None:
+    """Hold the addresses that gunicorn's own options name against the same rule as HOST.
+
+    A socket, by its path or already open, is for those to whom its owner gives it.
+    """
+    for address in server.cfg.address:
+        if isinstance(address, tuple):
+            _refuse_to_be_open(replace(_settings, host=address[0]))
 
 
 def post_worker_init(worker: Any) -> None:

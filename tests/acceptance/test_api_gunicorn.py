@@ -332,6 +332,8 @@ def test_starting_is_one_line_and_serving_none(api: Api) -> None:
         ({"PORT": "none"}, "PORT"),
         ({"WEB_CONCURRENCY": "0"}, "WEB_CONCURRENCY"),
         ({"HOST": "0.0.0.0"}, "ALLOW_ANONYMOUS"),  # noqa: S104
+        ({"GUNICORN_CMD_ARGS": "--bind 127.0.0.1:0 --bind 0.0.0.0:0"}, "ALLOW_ANONYMOUS"),
+        ({"GUNICORN_CMD_ARGS": "--bind :0"}, "ALLOW_ANONYMOUS"),
         ({"API_KEYS": "ada:submit:00"}, "API_KEYS"),
         ({"ACTORS": "no_such_module"}, "no_such_module"),
     ],
