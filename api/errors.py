@@ -1,6 +1,7 @@
 """How errors become answers: every one is a problem document, and what we did wrong is logged, never shown."""
 
 import logging
+import time
 from typing import Any, Final
 
 import falcon
@@ -12,6 +13,9 @@ from jobplatform.errors import DatabaseUnavailable, SchemaMissing
 #: When to come back after a 503, in seconds.
 RETRY_AFTER: Final = {"Retry-After": "2"}
 
+#: So many seconds lie between two lines in the log that say why requests are answered 503.
+_SILENCE: Final = 10.0
+
 _log: Final = logging.getLogger("api")
 
 
@@ -19,7 +23,7 @@ def answer_errors(app: falcon.asgi.App[Any, Any]) -> None:
     """Make the app answer every error, Falcon's own included, with a problem document."""
     app.set_error_serializer(_write)
     app.add_error_handler(falcon.HTTPRouteNotFound, _route_not_found)
-    app.add_error_handler(DatabaseUnavailable, _unavailable)
+    app.add_error_handler(DatabaseUnavailable, _Unavailable().answer)
     app.add_error_handler(Exception, _uncaught)
 
 
@@ -38,10 +42,19 @@ async def _route_not_found(_req: Any, _resp: Any, _error: Exception, _params: An
     raise Problem(NOT_FOUND, "No resource has this path.")
 
 
-async def _unavailable(_req: Any, _resp: Any, error: DatabaseUnavailable, _params: Any) -> None:
-    raise Problem(UNAVAILABLE, in_general(error), headers=RETRY_AFTER)
+class _Unavailable:
+    """What Postgres itself said is for the log: it may be an outage, and it may be a mistake of ours."""
+
+    def __init__(self) -> None:
+        self._silent_until = 0.0
+
+    async def answer(self, req: Any, _resp: Any, error: DatabaseUnavailable, _params: Any) -> None:
+        if time.monotonic() >= self._silent_until:
+            self._silent_until = time.monotonic() + _SILENCE
+            _log.warning("%s %r is answered 503: %r", req.method, req.path, str(error))
+        raise Problem(UNAVAILABLE, in_general(error), headers=RETRY_AFTER)
 
 
 async def _uncaught(req: Any, _resp: Any, error: Exception, _params: Any) -> None:
-    _log.error("%s %s went wrong.", req.method, req.path, exc_info=error)
+    _log.error("%s %r went wrong.", req.method, req.path, exc_info=error)
     raise Problem(INTERNAL_ERROR, "This is not your fault. What happened is in the log of the API.")

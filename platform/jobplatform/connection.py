@@ -1,6 +1,8 @@
 """The calling thread's connection to Postgres: opened when needed, given up when it is in doubt."""
 
+from collections.abc import Callable
 from contextlib import suppress
+from typing import Final, TypeVar
 
 from peewee import PeeweeException
 
@@ -10,6 +12,9 @@ from jobplatform.models import database
 #: SQLSTATE classes that speak of a value, and not of the server: data exception, constraint, limit of a statement (P5).
 _OF_A_VALUE = frozenset({"22", "23", "54"})
 _NO_SUCH_TABLE = "42P01"
+_TOOK_TOO_LONG: Final = "57014"
+
+_T = TypeVar("_T")
 
 
 def open_connection() -> None:
@@ -25,6 +30,26 @@ def give_up_connection() -> None:
     """Close the calling thread's connection, whatever state it is in. The next use opens a sound one."""
     with suppress(PeeweeException):  # it may be lost already
         database.close()
+
+
+def ask(question: Callable[[], _T]) -> _T:
+    """What a read finds, which is repeated on a new connection if the old one turns out to be lost.
+
+    Raises:
+        DatabaseUnavailable: Postgres did not answer, or took too long. The connection is given up.
+        Exception: what else the question raises; it is not asked again.
+    """
+    try:
+        try:
+            return question()
+        except PeeweeException as error:
+            give_up_connection()
+            if sqlstate(error) == _TOOK_TOO_LONG:  # and would again
+                raise
+        return question()
+    except PeeweeException as error:
+        give_up_connection()
+        raise unavailable(error) from error
 
 
 def sqlstate(error: BaseException) -> str | None:

@@ -11,9 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Final, NamedTuple, TypeVar
 
-from peewee import PeeweeException
-
-from jobplatform.connection import give_up_connection, open_connection, sqlstate, unavailable
+from jobplatform.connection import ask, give_up_connection, open_connection
 from jobplatform.errors import DatabaseUnavailable
 from jobplatform.models import database
 
@@ -22,8 +20,6 @@ THREADS: Final = 4
 MOST_WAITING: Final = 200
 #: How long a question may wait, and then how long each of its queries may take, in seconds.
 PATIENCE: Final = 5
-
-_QUERY_CANCELED: Final = "57014"
 
 _T = TypeVar("_T")
 
@@ -103,30 +99,13 @@ def _answer(asked: _Asked) -> None:
         asked.answer.set_exception(DatabaseUnavailable("Postgres did not come to this question in time."))
         return
     try:
-        found = _twice(asked.question)
-    except PeeweeException as error:
-        asked.answer.set_exception(unavailable(error))
+        found = ask(lambda: _once(asked.question))
     except BaseException as error:
         asked.answer.set_exception(error)
         if not isinstance(error, Exception):
             raise
     else:
         asked.answer.set_result(found)
-
-
-def _twice(question: Callable[[], _T]) -> _T:
-    """Ask on a new connection where the old one turns out to be lost: a read can be repeated."""
-    try:
-        return _once(question)
-    except PeeweeException as error:
-        give_up_connection()
-        if sqlstate(error) == _QUERY_CANCELED:  # it took too long, and would again
-            raise
-    try:
-        return _once(question)
-    except PeeweeException:
-        give_up_connection()
-        raise
 
 
 def _once(question: Callable[[], _T]) -> _T:

@@ -1,6 +1,6 @@
 """Gathered reads: one thread and one connection per process, through which coroutines read single jobs.
 
-What gathers during one query goes into the next, as with the writer. A read that fails is not repeated.
+What gathers during one query goes into the next, as with the writer.
 """
 
 import os
@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from jobplatform import queries
-from jobplatform.connection import give_up_connection, open_connection, unavailable
+from jobplatform.connection import ask, open_connection
 from jobplatform.queries import EventRow, JobRow
 
 #: A query asks for so many jobs at the most.
@@ -29,7 +29,10 @@ class _Asked(NamedTuple):
 
 
 class Reader:
-    """Answers with futures, which raise `DatabaseUnavailable` where Postgres does not answer."""
+    """Answers with futures, which raise `DatabaseUnavailable` where Postgres does not answer.
+
+    What else goes wrong is a mistake of this platform, and raised as it is.
+    """
 
     _thread: threading.Thread | None
 
@@ -86,30 +89,20 @@ class Reader:
 
 
 def _answer(question: _Question, askers: Sequence[_Asked]) -> None:
+    ids = [asked.id for asked in askers]
+
+    def once() -> dict[str, Any]:
+        open_connection()
+        return question(ids)
+
     try:
-        found = _twice(question, [asked.id for asked in askers])
+        found = ask(once)
     except Exception as error:
-        failure = unavailable(error)
         for asked in askers:
-            asked.answer.set_exception(failure)
+            asked.answer.set_exception(error)
         return
     for asked in askers:
         asked.answer.set_result(found.get(asked.id))
-
-
-def _twice(question: _Question, ids: Sequence[str]) -> dict[str, Any]:
-    """Ask on a new connection where the old one turns out to be lost: a read can be repeated."""
-    try:
-        open_connection()
-        return question(ids)
-    except Exception:
-        give_up_connection()
-    try:
-        open_connection()
-        return question(ids)
-    except Exception:
-        give_up_connection()
-        raise
 
 
 def _ping(ids: Sequence[str]) -> dict[str, Any]:

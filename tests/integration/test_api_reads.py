@@ -219,6 +219,23 @@ def test_queues_show_what_waits_and_who_serves_them(client: testing.TestClient, 
     assert high["pausedAt"] is not None
 
 
+def test_what_postgres_refuses_is_said_in_the_log_once_and_to_no_client(
+    client: testing.TestClient, journal_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    job_id = queued_job()
+    read(journal_url, "ALTER TABLE jobs RENAME COLUMN tags TO labels")
+    try:
+        answers = [client.simulate_get(path) for path in (f"/jobs/{job_id}", "/jobs", f"/jobs/{job_id}")]
+    finally:
+        read(journal_url, "ALTER TABLE jobs RENAME COLUMN labels TO tags")
+
+    assert [answer.status_code for answer in answers] == [503] * 3
+    assert not any("tags" in answer.text for answer in answers)
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert f"GET '/jobs/{job_id}'" in line
+    assert "tags" in line
+
+
 def failed_job(message: str, **given: str) -> str:
     claim = claimed_job()
     error = {"kind": "error", "type": "OSError", "message": message, **given}

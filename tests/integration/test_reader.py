@@ -107,6 +107,18 @@ def test_without_postgres_it_says_so_and_with_it_answers_again(
     assert column(journal_url, job_id, "status") == "queued"
 
 
+def test_a_mistake_of_the_platform_is_no_outage_and_is_not_made_twice(reader: Reader) -> None:
+    asked = []
+
+    def mistaken(_: Sequence[str]) -> dict[str, Any]:
+        asked.append(1)
+        return {"": 1 // 0}
+
+    with pytest.raises(ZeroDivisionError):
+        reader._ask(mistaken, "").result(10)
+    assert len(asked) == 1
+
+
 def test_a_ping_asks_for_the_schema_too(journal_url: str, reader: Reader) -> None:
     assert reader.ping().result(10) is None
     read(journal_url, "ALTER TABLE schema_migrations RENAME TO hidden")

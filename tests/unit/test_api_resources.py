@@ -112,6 +112,22 @@ def test_what_we_did_wrong_is_logged_and_not_shown(
     assert "ZeroDivisionError: a secret" in caplog.text
 
 
+def test_no_path_can_forge_a_line_in_the_log(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    class Faulty:
+        async def on_get(self, _req: Any, _resp: Any, name: str) -> None:
+            raise DatabaseUnavailable if name.startswith("away") else ZeroDivisionError
+
+    app.add_route("/faulty/{name}", Faulty())
+    client = testing.TestClient(app)
+
+    for name in ("away%0A[ERROR]%20forged%1B[2J", "wrong%0A[ERROR]%20forged%1B[2J"):
+        client.simulate_get(f"/faulty/{name}")
+
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 2
+    assert all("forged" in line and line.isprintable() for line in said)
+
+
 def test_every_answer_says_what_it_is_and_how_long_it_may_be_kept(client: testing.TestClient) -> None:
     for path in ("/health", "/ready", "/types", f"/jobs/{ID}", f"/jobs/{ID}/events", "/nothing"):
         answer = client.simulate_get(path)
