@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from api.errors import RETRY_AFTER
 from api.look import Look, Seen, Told, ToldProgress, look
 from api.pace import Pace
 from api.problems import UNAVAILABLE, Problem
@@ -105,7 +106,10 @@ class Feed:
 
         Raises:
             DatabaseUnavailable: Postgres does not answer.
+            Problem: the API is stopping (503).
         """
+        if self._closing.is_set():
+            raise _stopping()
         began: asyncio.Future[Snapshot] = asyncio.get_running_loop().create_future()
         self._beginning.append(began)
         self._pace.hurry()
@@ -130,8 +134,7 @@ class Feed:
             self._pace.hurry()
 
     async def _run(self) -> None:
-        closing = asyncio.ensure_future(self._closing.wait())
-        closing.add_done_callback(lambda _: self._end_all())
+        closing = asyncio.ensure_future(self._end_with_the_app())
         checks = asyncio.ensure_future(self._check())
         try:
             while self._watchers:
@@ -146,7 +149,7 @@ class Feed:
             self._end_all()
             self._timeline.end()
             self._progress.clear()
-            _fail(self._beginning, DatabaseUnavailable())
+            _fail(self._beginning, _stopping() if self._closing.is_set() else DatabaseUnavailable())
 
     async def _look(self) -> Seen | None:
         """Look once. Nothing while Postgres does not answer: the streams stay, and go on when it is back."""
@@ -255,6 +258,10 @@ class Feed:
             for watcher in list(self._watchers):
                 watcher.check(self._heartbeat)
 
+    async def _end_with_the_app(self) -> None:
+        await self._closing.wait()
+        self._end_all()
+
     def _end_all(self) -> None:
         for watcher in list(self._watchers):
             watcher.let_go()
@@ -264,3 +271,7 @@ def _fail(beginning: list["asyncio.Future[Snapshot]"], error: Exception) -> None
     for began in beginning:
         if not began.done():
             began.set_exception(error)
+
+
+def _stopping() -> Problem:
+    return Problem(UNAVAILABLE, "The API is stopping.", headers=RETRY_AFTER)

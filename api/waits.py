@@ -47,8 +47,7 @@ class Waits:
             self._forget(job_id, ended)
 
     async def _look_on(self) -> None:
-        closing = asyncio.ensure_future(self._closing.wait())
-        closing.add_done_callback(lambda _: self._end_all())
+        closing = asyncio.ensure_future(self._end_with_the_app())
         try:
             while self._waiting:
                 self._pace.begin()
@@ -56,7 +55,8 @@ class Waits:
                 self._pace.looked()
                 await self._pace.rest(news=news)
         finally:
-            closing.cancel()  # which also lets go who is still there, should a look have failed in a way of its own
+            closing.cancel()
+            self._end_all()  # who is still there, should a look have failed in a way of its own
 
     async def _look(self) -> bool:
         """Tell whose job has ended, or does not exist. Whether there was one."""
@@ -72,6 +72,10 @@ class Waits:
             for future in self._waiting.get(job_id, ()):
                 _end(future)
         return bool(over)
+
+    async def _end_with_the_app(self) -> None:
+        await self._closing.wait()
+        self._end_all()
 
     def _end_all(self) -> None:
         for future in self._all():

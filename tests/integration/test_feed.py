@@ -347,6 +347,9 @@ def test_closing_ends_streams_at_once(run: Callable[..., None]) -> None:
         assert {type(end) for end in ended} == {StopAsyncIteration}
         late: Any = (await streaming.open(queued_job())).stream
         assert len([piece async for piece in late]) == 1
+        with pytest.raises(Problem, match="503"):
+            await asyncio.wait_for(streaming.open(), 1)
+        assert streaming.feed.watchers == 0
 
     run(scenario)
 

@@ -61,3 +61,24 @@ def test_who_comes_during_a_look_with_less_than_it_asks_for_waits_for_the_next_o
         closing.set()
 
     asyncio.run(asyncio.wait_for(scenario(), 20))
+
+
+def test_who_comes_just_as_the_feed_goes_to_rest_is_not_let_go_with_it() -> None:
+    async def scenario() -> None:
+        postgres, closing = _Postgres(), asyncio.Event()
+        feed = Feed(postgres.look, closing)
+        feed.join_job(early := feed.watcher(of_all=False), JOB, 10)
+        await postgres.answer(10, [_row(11, "cancelled")])
+        assert await _told(early) == [11]
+        await early.close()
+        ending = feed._runs
+        assert ending is not None
+        while not ending.done():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        feed.join_job(late := feed.watcher(of_all=False), JOB, 11)
+        await postgres.answer(11, [_row(12, "cancelled")])
+
+        assert await _told(late) == [12]
+        closing.set()
+
+    asyncio.run(asyncio.wait_for(scenario(), 20))
