@@ -101,9 +101,11 @@ def create_app(
     ready = Ready(lambda: answers.of(reader.ping()), quick_client(settings.redis_url).ping)
     app.add_route("/ready", ready)
     app.add_route("/types", Types(broker.types))
-    app.add_route("/openapi.json", OpenApi(broker.types, keyed=bool(settings.api_keys)))
+    document = OpenApi(broker.types, keyed=bool(settings.api_keys))
+    app.add_route("/openapi.json", document)
     app.add_route("/docs", DocsPage())
-    app.add_route("/docs/{file}", DocsFiles())
+    # The page is open to all, and with keys the job types are not.
+    app.add_route("/docs/{file}", DocsFiles(OpenApi({}, keyed=True) if settings.api_keys else document))
     app.add_route("/problems/{name}", ProblemPages())
     app.add_route("/jobs", Jobs(Submit(broker, reader, answers, settings), Listing(findings, cursors)))
     app.add_route("/jobs/batch", Batch(broker, inquiries, answers, settings))

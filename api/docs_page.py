@@ -16,7 +16,7 @@ import msgspec
 
 from api.openapi import describe
 from api.problems import KINDS, NOT_FOUND, Problem
-from api.reply import REVALIDATE, reply
+from api.reply import REVALIDATE, known_to, reply
 from api.request import Request
 from jobplatform.job_actor import JobActor
 
@@ -39,7 +39,7 @@ _FILES: Final = {
 
 
 class OpenApi:
-    """The document of this API, with the job types that it knows. It does not change while the process lives."""
+    """The document of this API. It does not change while the process lives."""
 
     def __init__(self, types: Mapping[str, JobActor[..., Any]], *, keyed: bool) -> None:
         self._json = msgspec.json.encode(describe(types, keyed=keyed))
@@ -64,10 +64,16 @@ class DocsPage:
 
 
 class DocsFiles:
-    """The files that the page loads."""
+    """The files that the page loads, the document that it shows among them."""
+
+    def __init__(self, document: OpenApi) -> None:
+        self._document = document
 
     async def on_get(self, req: Request, resp: falcon.asgi.Response, file: str) -> None:
         """Give one of them."""
+        if file == "openapi.json":
+            await self._document.on_get(req, resp)
+            return
         if file not in _FILES:
             raise Problem(NOT_FOUND, "No resource has this path.")
         path, content_type = _FILES[file]
@@ -91,7 +97,7 @@ class ProblemPages:
 
 def _give(req: Request, resp: falcon.asgi.Response, body: bytes, etag: str, content_type: str) -> None:
     resp.set_header("ETag", etag)
-    if req.get_header("If-None-Match") == etag:
+    if known_to(req, etag):
         resp.status = falcon.HTTP_304
         reply(resp, None)
         return

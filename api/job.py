@@ -9,7 +9,7 @@ import falcon.asgi
 
 from api.answers import Answers
 from api.problems import INVALID_PARAMETER, JOB_NOT_FOUND, Problem
-from api.reply import reply
+from api.reply import known_to, reply
 from api.request import Request
 from api.views import job_json, rfc3339
 from api.waits import Waits
@@ -42,7 +42,7 @@ class Job:
             raise not_found(job_id)
         etag = _etag(row)
         resp.set_header("ETag", etag)
-        if _has(req, etag):
+        if known_to(req, etag):
             resp.status = falcon.HTTP_304
             reply(resp, None)
         else:
@@ -85,10 +85,3 @@ def _etag(row: JobRow) -> str:
     """A strong validator: every transition changes one of these."""
     progress = zlib.crc32(row.progress.encode()) if row.progress else 0
     return f'"{row.status}-{row.attempts}-{rfc3339(row.updated_at)}-{progress:x}"'
-
-
-def _has(req: Request, etag: str) -> bool:
-    """Whether the client says that it has this version already."""
-    if req.get_header("If-None-Match") is None:
-        return False
-    return any(known == "*" or str(known) == etag.strip('"') for known in req.if_none_match or ())

@@ -10,7 +10,7 @@ from jobplatform.api_key import ApiKey, digest_of
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _SUBMITTING: Final = frozenset({"/jobs", "/jobs/batch"})
-_OPEN: Final = frozenset({"/health", "/ready", "/docs", "/openapi.json"})
+_OPEN: Final = frozenset({"/health", "/ready", "/docs"})
 _OPEN_BELOW: Final = ("/docs/", "/problems/")
 
 

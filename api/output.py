@@ -15,7 +15,7 @@ from api.answers import Answers
 from api.job import not_found, parse_job_id
 from api.problems import NO_OUTPUT, OUTPUT_GONE, OUTPUT_NOT_READY, RANGE_NOT_SATISFIABLE, Problem
 from api.range import NOT_SATISFIABLE, Range, read_range
-from api.reply import REVALIDATE, reply
+from api.reply import REVALIDATE, known_to, reply
 from api.request import Request
 from jobplatform.outputs import MadeFile, open_made
 from jobplatform.queries import JobRow
@@ -78,7 +78,7 @@ class Output:
         etag = f'"{digest or f"{file.name}-{file.size}-{file.changed_at}"}"'
         reply(resp, None, REVALIDATE)
         resp.set_header("ETag", etag)
-        if any(str(known).strip('"') in ("*", etag.strip('"')) for known in req.if_none_match or ()):
+        if known_to(req, etag):
             resp.status = falcon.HTTP_304
             return
         part = _part(req, etag, file.size)

@@ -176,7 +176,7 @@ def _batch() -> Json:
 
 def _submission(types: list[str], envelope: Json) -> Json:
     if not types:
-        return {**envelope, "description": "A job to be. This API knows no types."}
+        return {**envelope, "description": "A job to be, of a type that `GET /types` lists."}
     one_of = {name: _REF.format(name=f"{name}.submission") for name in types}
     return {
         "description": "A job to be, of one of the types that this API knows. A field that is null counts as left out.",

@@ -1,6 +1,6 @@
-// Shows openapi.json, which lies beside this page, and asks nobody else for anything.
+// Shows the document that lies beside this file, and asks nobody else for anything.
 SwaggerUIBundle({
-  url: "openapi.json",
+  url: "docs/openapi.json",
   dom_id: "#swagger-ui",
   deepLinking: true,
   validatorUrl: null,

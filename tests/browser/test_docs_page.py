@@ -37,4 +37,4 @@ def test_the_page_shows_the_api_asks_no_other_host_and_tries_a_call(page: Page, 
     expect(status).to_have_text("201", timeout=20_000)
     assert complaints == []
     assert {urlsplit(address).netloc for address in asked} == {urlsplit(url).netloc}
-    assert f"{url}/openapi.json" in asked
+    assert f"{url}/docs/openapi.json" in asked

@@ -227,6 +227,8 @@ _OVERVIEW: Final = (
     _row(DOCS, 200, "text/html", proof=lambda body: b"docs.js" in body),
     _row(DOCS, 304, "", "", known("/docs"), headers=_KNOWN),
     _row(DOCS_FILE, 200, "*/*", brings={"Content-Type": "text/javascript; charset=utf-8"}),
+    _row(DOCS_FILE, 200, "*/*", "the document", at={"file": "openapi.json"},
+         proof=lambda body: b'"openapi"' in body and b"CSV_EXPORT.payload" not in body),
     _row(DOCS_FILE, 304, "", "", known("/docs/docs.js"), headers=_KNOWN),
     _row(DOCS_FILE, 404, "not-found", at={"file": "docs.py"}),
     _row(PROBLEM, 200, "text/markdown", proof=lambda body: body.startswith(b"# unauthorized\n")),

@@ -1,6 +1,7 @@
 """The documents that the API serves: its description, the page that shows it, and a page for each problem."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from falcon import testing
 
 from api.app import create_app
 from api.problems import KINDS, Kind
+from jobplatform.api_key import new_key
 from jobplatform.broker import JobBroker
 from jobplatform.inquiries import Inquiries
 from jobplatform.reader import Reader
@@ -27,6 +29,7 @@ def client() -> testing.TestClient:
     [
         ("/openapi.json", "application/json"),
         ("/docs", "text/html; charset=utf-8"),
+        ("/docs/openapi.json", "application/json"),
         ("/docs/docs.js", "text/javascript; charset=utf-8"),
         ("/docs/swagger-ui-bundle.js", "text/javascript; charset=utf-8"),
         ("/docs/swagger-ui.css", "text/css; charset=utf-8"),
@@ -44,7 +47,28 @@ def test_each_document_has_its_type_and_is_not_sent_again_to_who_has_it(
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, content_type)
     assert answer.content
     assert (again.status_code, again.content) == (304, b"")
+    for known in (f"W/{answer.headers['ETag']}", f'"other", {answer.headers["ETag"]}', "*"):
+        assert client.simulate_get(path, headers={"If-None-Match": known}).status_code == 304, known
+    assert client.simulate_get(path, headers={"If-None-Match": '"other"'}).status_code == 200
     assert client.simulate_head(path).status_code == 200
+
+
+def test_where_keys_are_asked_for_the_page_shows_no_job_types_and_otherwise_it_does() -> None:
+    broker = JobBroker(Settings())
+    broker.actor("SECRET_TYPE")(lambda: None)
+    key, entry = new_key("ada", "read")
+
+    def shown(settings: Settings, path: str, headers: dict[str, str] | None = None) -> str:
+        made = testing.TestClient(create_app(broker, Reader(), Inquiries(), settings))
+        answer = made.simulate_get(path, headers=headers)
+        assert answer.status_code == 200
+        return answer.text
+
+    open_to_all = Settings(redis_url="redis://127.0.0.1:1")
+    keyed = replace(open_to_all, api_keys=(entry,))
+    assert "SECRET_TYPE" in shown(open_to_all, "/docs/openapi.json")
+    assert "SECRET_TYPE" not in shown(keyed, "/docs/openapi.json")
+    assert "SECRET_TYPE" in shown(keyed, "/openapi.json", {"Authorization": f"Bearer {key}"})
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,9 @@ def _bearer(key: str) -> dict[str, str]:
         ("GET", "/docs", None, 200),
         ("GET", "/docs/nothing.js", None, 404),
         ("GET", "/problems/nothing", None, 404),
-        ("GET", "/openapi.json", None, 200),
+        ("GET", "/openapi.json", None, 401),
+        ("GET", "/openapi.json", ADA, 200),
+        ("GET", "/openapi.json", OPS, 403),
         ("GET", "/health", "wrong", 200),
     ],
 )

@@ -82,7 +82,7 @@ OPERATIONS: Final = (
         path="/openapi.json",
         id="describe",
         tag="documents",
-        summary="Give this document",
+        summary="Give this document with the job types",
         parameters=("If-None-Match",),
         answers={
             200: Answer(description="This document.", schema={"type": "object"}, headers=("ETag",)),
