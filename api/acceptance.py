@@ -117,11 +117,19 @@ def only_validates(req: Request) -> bool:
 def _not_known(error: DatabaseUnavailable, messages: Sequence[JobMessage], key: IdempotencyKey | None) -> Problem:
     if isinstance(error, SchemaMissing):
         return Problem(UNAVAILABLE, in_general(error), headers=RETRY_AFTER)
-    job_id = messages[0].message_id
     what = "the job was" if len(messages) == 1 else "the batch was"
     detail = f"Postgres did not answer in time, so it is not known whether {what} accepted."
     if key is not None:
         detail += " Send it again with the same Idempotency-Key: it will not be done twice."
         return Problem(UNAVAILABLE, detail, headers=RETRY_AFTER)
-    detail += f" When it is back, GET /jobs/{job_id} tells: if there is no such job, submit it again."
+    # All are accepted or none, but another job may stand for one that would have it returned.
+    sure = (message for message in messages if message.unique_key is None or message.on_conflict != "return")
+    if (witness := next(sure, None)) is None:
+        detail += " No id tells it, as another job may stand for this one. With an Idempotency-Key you could ask again."
+        return Problem(UNAVAILABLE, detail, headers=RETRY_AFTER)
+    job_id = witness.message_id
+    detail += (
+        f" GET /jobs/{job_id} tells: if there is such a job, it was. If there is none, that proves nothing until"
+        " a minute has passed; then submit it again. With an Idempotency-Key it could be sent again at once."
+    )
     return Problem(UNAVAILABLE, detail, headers=RETRY_AFTER, job_id=job_id)

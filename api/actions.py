@@ -177,5 +177,8 @@ def _view(row: ActionRow) -> dict[str, Any]:
 
 
 def _not_known(error: DatabaseUnavailable, action_id: str) -> Problem:
-    detail = f"{in_general(error)} It is not known whether the action was recorded: GET /actions/{action_id} tells."
+    detail = (
+        f"{in_general(error)} It is not known whether the action was recorded: GET /actions/{action_id} tells."
+        " If there is none, that proves nothing until a minute has passed."
+    )
     return Problem(UNAVAILABLE, detail, headers=RETRY_AFTER)

@@ -132,5 +132,8 @@ def _refusal(status: Status, holder: str | None) -> Problem:
 
 
 def _not_known(error: DatabaseUnavailable, job_id: str) -> Problem:
-    detail = f"{in_general(error)} It is not known whether this was done: GET /jobs/{job_id} tells when it is back."
+    detail = (
+        f"{in_general(error)} It is not known whether this was done: GET /jobs/{job_id} tells when it is back."
+        " That it was not is certain only after a minute."
+    )
     return Problem(UNAVAILABLE, detail, headers=RETRY_AFTER)

@@ -348,6 +348,23 @@ def test_after_a_503_the_same_request_gets_the_job_that_was_accepted_then(
     assert read(journal_url, "SELECT event FROM transitions") == [("enqueued",)]
 
 
+@pytest.mark.parametrize("patience", [1])
+def test_after_a_503_a_batch_is_proved_by_a_job_for_which_no_other_stands(
+    client: testing.TestClient, proxy: Proxy, journal_url: str
+) -> None:
+    shared = {**GREETING, "uniqueKey": "the one", "onConflict": "return"}
+    post_batch(client, [shared, GREETING])  # two: of one job the batches' writer, and its connection, never hears
+    proxy.lose_answer_to("COMMIT")
+    proxy.refuse_connections()
+
+    unknown = post_batch(client, [shared, GREETING])
+    connect_to(journal_url)
+
+    assert problem(unknown) == (503, "unavailable")
+    assert client.simulate_get(f"/jobs/{unknown.json['jobId']}").status_code == 200
+    assert number_of_jobs(journal_url) == 3
+
+
 def test_from_python_too_a_job_has_tags_and_comes_once(broker: JobBroker, journal_url: str) -> None:
     greeting = broker.types["GREETING"]
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from falcon import testing
 
 from jobplatform.broker import JobBroker
-from jobplatform.journal import Opened
+from jobplatform.journal import Accepted, IdempotencyKey, Opened
 from jobplatform.message import JobMessage
 from jobplatform.queries import EventRow, JobRow
 from jobplatform.reader import Reader
@@ -38,6 +38,15 @@ class StandInBroker(JobBroker):
         super().__init__(Settings())
         self.accepted: list[JobMessage] = []
         self.error: Exception | None = None
+
+    def submit_once(
+        self,
+        messages: Sequence[JobMessage],  # noqa: ARG002
+        key: IdempotencyKey | None,  # noqa: ARG002
+        deadline: float | None = None,  # noqa: ARG002
+    ) -> "Future[Accepted]":
+        assert self.error, "a stand-in keeps no keys"
+        return answer_of(self.error)
 
     def submit(self, messages: Sequence[JobMessage], deadline: float | None = None) -> "Future[list[Opened]]":
         assert deadline is not None

@@ -127,6 +127,20 @@ def test_without_postgres_a_submit_says_that_its_fate_is_unknown_and_where_to_lo
     assert answer.json["type"] == "/problems/unavailable"
     assert "not known whether the job was accepted" in answer.json["detail"]
     assert f"/jobs/{UUID(answer.json['jobId'])}" in answer.json["detail"]
+    assert "proves nothing until a minute has passed" in answer.json["detail"]
+
+
+def test_without_postgres_no_id_is_told_of_a_job_for_which_another_may_stand(
+    client: testing.TestClient, broker: StandInBroker
+) -> None:
+    broker.error = DatabaseUnavailable()
+
+    answer = post(
+        client, b'{"type": "GREETING", "payload": {"name": "Ada"}, "uniqueKey": "one", "onConflict": "return"}'
+    )
+
+    assert (answer.status_code, "jobId" in answer.json) == (503, False)
+    assert "Idempotency-Key" in answer.json["detail"]
 
 
 def test_a_database_without_schema_is_named_as_such(client: testing.TestClient, reader: StandInReader) -> None:
