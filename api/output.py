@@ -4,6 +4,7 @@ import asyncio
 import mimetypes
 import re
 from base64 import b64encode
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 from urllib.parse import quote
 
@@ -24,6 +25,8 @@ from jobplatform.states import FINAL, Status
 
 #: So many bytes are read, and sent, at a time.
 _CHUNK: Final = 262_144
+#: So many threads wait for the folder. Where it hangs they all do, and nothing else of the API may stand behind them.
+_THREADS: Final = 8
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 #: What no name for a download may hold: separators of folders, quotes, control and direction-changing characters.
@@ -50,6 +53,7 @@ class Output:
         self._reader = reader
         self._answers = answers
         self._folder = folder
+        self._threads = ThreadPoolExecutor(_THREADS, "output")
 
     async def on_get(self, req: Request, resp: falcon.asgi.Response, job_id: str) -> None:
         """Send the file; with ``Range`` a part of it."""
@@ -58,7 +62,8 @@ class Output:
         if row is None:
             raise not_found(job_id)
         told = _told_by(row)
-        file = await asyncio.to_thread(open_made, self._folder, key, told.file_path)
+        loop = asyncio.get_running_loop()
+        file = await loop.run_in_executor(self._threads, open_made, self._folder, key, told.file_path)
         if file is None or told.bytes not in (None, file.size):
             if file is not None:
                 file.close()
@@ -97,14 +102,15 @@ class Output:
         sent = part or Range(0, file.size - 1)
         resp.set_header("Content-Length", str(sent.length))
         if req.method != "HEAD" and sent.length:
-            resp.stream = _Chunks(file, sent)
+            resp.stream = _Chunks(file, sent, self._threads)
 
 
 class _Chunks:
     """A part of a file, read piece by piece in threads."""
 
-    def __init__(self, file: MadeFile, part: Range) -> None:
+    def __init__(self, file: MadeFile, part: Range, threads: ThreadPoolExecutor) -> None:
         self._file = file
+        self._threads = threads
         self._at = part.first
         self._end = part.last + 1
 
@@ -114,7 +120,8 @@ class _Chunks:
     async def __anext__(self) -> bytes:
         if self._at >= self._end:
             raise StopAsyncIteration
-        chunk = await asyncio.to_thread(self._file.read, self._at, min(_CHUNK, self._end - self._at))
+        length = min(_CHUNK, self._end - self._at)
+        chunk = await asyncio.get_running_loop().run_in_executor(self._threads, self._file.read, self._at, length)
         if not chunk:
             # The client is told by the connection's end before the announced one.
             raise OSError(f"{self._file.name} became shorter while it was sent.")

@@ -1,9 +1,11 @@
 """Downloading what a job made: the whole, a part, or the news that there is none; and nothing else, ever."""
 
+import asyncio
 import base64
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +19,7 @@ from api.app import create_app
 from jobplatform.broker import JobBroker
 from jobplatform.inquiries import Inquiries
 from jobplatform.outputs import file_name, open_output
+from jobplatform.queries import JobRow
 from jobplatform.settings import Settings
 from jobplatform.states import Event
 from tests.services.journal import claimed_job, queued_job, settle
@@ -238,3 +241,31 @@ def test_no_file_stays_open(downloads: Downloads) -> None:
 
     held = [link.readlink() for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
     assert [path for path in held if path.is_relative_to(downloads.folder)] == []
+
+
+def test_a_folder_that_hangs_holds_up_downloads_and_nothing_else(
+    downloads: Downloads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id, asked, again = downloads.made(), [], threading.Event()
+    told_by = output._told_by
+
+    def told(row: JobRow) -> output.JobResult:
+        asked.append(row.id)
+        return told_by(row)
+
+    monkeypatch.setattr(output, "_told_by", told)
+    monkeypatch.setattr(output, "open_made", lambda *_: again.wait(20) and None)
+
+    async def look() -> str:
+        async with testing.ASGIConductor(downloads.client.app) as api:
+            hanging = [asyncio.create_task(api.simulate_get(f"/jobs/{job_id}/output")) for _ in range(50)]
+            try:
+                while len(asked) < len(hanging):
+                    await asyncio.sleep(0.01)
+                ready = await api.simulate_get("/ready")
+            finally:
+                again.set()
+            assert {answer.status_code for answer in await asyncio.gather(*hanging)} == {410}
+            return str(ready.json["checks"]["redis"]["detail"])
+
+    assert "ConnectionError" in asyncio.run(look())  # nothing listens there, and that is known at once
