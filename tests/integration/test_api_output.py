@@ -247,25 +247,30 @@ def test_a_folder_that_hangs_holds_up_downloads_and_nothing_else(
     downloads: Downloads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job_id, asked, again = downloads.made(), [], threading.Event()
+    all_asked = asyncio.Event()
     told_by = output._told_by
 
     def told(row: JobRow) -> output.JobResult:
         asked.append(row.id)
+        if len(asked) == 50:
+            all_asked.set()
         return told_by(row)
 
     monkeypatch.setattr(output, "_told_by", told)
     monkeypatch.setattr(output, "open_made", lambda *_: again.wait(20) and None)
 
-    async def look() -> str:
-        async with testing.ASGIConductor(downloads.client.app) as api:
-            hanging = [asyncio.create_task(api.simulate_get(f"/jobs/{job_id}/output")) for _ in range(50)]
-            try:
-                while len(asked) < len(hanging):
-                    await asyncio.sleep(0.01)
-                ready = await api.simulate_get("/ready")
-            finally:
-                again.set()
-            assert {answer.status_code for answer in await asyncio.gather(*hanging)} == {410}
-            return str(ready.json["checks"]["redis"]["detail"])
+    async def look() -> tuple[testing.Result, list[testing.Result]]:
+        api = testing.ASGIConductor(downloads.client.app)
+        hanging = [asyncio.create_task(api.simulate_get(f"/jobs/{job_id}/output")) for _ in range(50)]
+        try:
+            await all_asked.wait()
+            ready = await api.simulate_get("/ready")
+        finally:
+            again.set()
+        return ready, await asyncio.gather(*hanging)
 
-    assert "ConnectionError" in asyncio.run(look())  # nothing listens there, and that is known at once
+    ready, hanging = asyncio.run(look())
+
+    # Nothing listens where Redis should, and that is known at once.
+    assert "ConnectionError" in ready.json["checks"]["redis"]["detail"]
+    assert {answer.status_code for answer in hanging} == {410}
