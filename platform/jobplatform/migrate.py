@@ -12,6 +12,12 @@ from jobplatform.errors import DatabaseUnavailable, PlatformError
 #: The key of the advisory lock under which one process at a time migrates.
 _LOCK: Final = 7_320_145
 
+# What can be seen and was written here, was written before the next transaction, which the snapshot names.
+_RESTORED: Final = "xid >= pg_snapshot_xmax(pg_current_snapshot())"
+_IS_RESTORED: Final = f"SELECT {_RESTORED} FROM transitions ORDER BY xid DESC, id DESC LIMIT 1"
+#: 3 is the first transaction of any cluster.
+_ADOPT: Final = f"UPDATE transitions SET xid = '3' WHERE {_RESTORED}"
+
 
 class MigrationFailed(PlatformError):
     """A migration could not be applied."""
@@ -20,7 +26,8 @@ class MigrationFailed(PlatformError):
 def migrate(url: str) -> list[int]:
     """Apply what the database at ``url`` lacks, and return the numbers applied. Many processes may do so at once.
 
-    Each migration is one transaction: what fails leaves the schema as the migration before it made it.
+    Each migration is one transaction: what fails leaves the schema as the migration before it made it. A history that
+    was restored from a dump of another cluster is made to fit this one.
 
     Raises:
         DatabaseUnavailable: Postgres is not there.
@@ -33,7 +40,9 @@ def migrate(url: str) -> list[int]:
     try:
         connection.autocommit = True  # the files bring their own BEGIN and COMMIT
         _run(connection, f"SELECT pg_advisory_lock({_LOCK})")
-        return _apply(connection)
+        applied = _apply(connection)
+        _adopt(connection)
+        return applied
     except psycopg2.Error as error:
         raise MigrationFailed(f"The schema cannot be brought up to date: {' '.join(str(error).split())}") from error
     finally:
@@ -60,6 +69,16 @@ def _apply(connection: psycopg2.extensions.connection) -> list[int]:
     for file in missing.values():
         _run(connection, file.read_text("utf-8"))
     return list(missing)
+
+
+def _adopt(connection: psycopg2.extensions.connection) -> None:
+    """Let transactions that this cluster has not had yet, and so had elsewhere, count as its first one.
+
+    Counts would take what they wrote for news at each look, and streams would not tell it before this cluster had come
+    as far. Among themselves the transitions stay in the order of their ids.
+    """
+    if _run(connection, _IS_RESTORED) == [(True,)]:
+        _run(connection, _ADOPT)
 
 
 def _run(connection: psycopg2.extensions.connection, sql: str) -> list[tuple[Any, ...]]:

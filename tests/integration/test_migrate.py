@@ -12,8 +12,11 @@ import pytest
 from jobplatform.errors import DatabaseUnavailable
 from jobplatform.local.binaries import postgres_bin
 from jobplatform.local.postgres import Postgres
-from jobplatform.migrate import init_sql, migrate, migrations
-from tests.services.journal import read
+from jobplatform.migrate import _IS_RESTORED, init_sql, migrate, migrations
+from jobplatform.queries import feed
+from jobplatform.queries.counts import Counts, Kind
+from jobplatform.queries.feed import Position
+from tests.services.journal import connected, new_job, open_jobs, queued_job, read
 from tests.services.processes import Processes
 
 
@@ -71,6 +74,41 @@ def test_many_processes_may_migrate_at_once(empty_url: str, processes: Processes
     assert [process.wait() for process in several] == [0, 0, 0, 0], [process.output for process in several]
 
     assert read(empty_url, "SELECT count(*) FROM schema_migrations") == [(len(migrations()),)]
+
+
+def test_a_history_from_another_cluster_is_counted_and_told_like_any_other(empty_url: str) -> None:
+    """Its transactions lie beyond those of this cluster; a stream tells only what precedes all that still run."""
+    migrate(empty_url)
+    with connected(empty_url):
+        restored = [queued_job() for _ in range(3)]
+        read(empty_url, "UPDATE transitions SET xid = (10000000000 + id)::text::xid8")
+        own = queued_job()
+        before = dict(read(empty_url, "SELECT job_id::text, xid::text FROM transitions"))
+
+        assert migrate(empty_url) == []
+
+        counts = Counts()
+        for _ in range(3):
+            counts.read()
+        assert counts.read() == {Kind("PROBE", "default", "queued"): 4}
+        after = dict(read(empty_url, "SELECT job_id::text, xid::text FROM transitions"))
+        assert {after[job_id] for job_id in restored} == {"3"}
+        assert after[own] == before[own]
+        assert [row.job_id for row in feed.page(Position(0, 0), 10)] == [*restored, own]
+
+
+def test_where_nothing_was_restored_a_look_at_the_end_of_an_index_is_all(empty_url: str) -> None:
+    migrate(empty_url)
+    with connected(empty_url):
+        open_jobs(*(new_job() for _ in range(100)))
+        before = read(empty_url, "SELECT id, ctid, xmin::text FROM transitions ORDER BY id")
+        plan = str(read(empty_url, f"EXPLAIN {_IS_RESTORED}"))
+
+        migrate(empty_url)
+
+        assert "Backward using transitions_in_order" in plan
+        assert "Sort" not in plan
+        assert read(empty_url, "SELECT id, ctid, xmin::text FROM transitions ORDER BY id") == before
 
 
 def test_without_postgres_it_says_so_in_one_line(free_port: int) -> None:
