@@ -28,7 +28,10 @@ def _text(value: str) -> str:
 
 def _address(*schemes: str) -> Callable[[str], str]:
     def parse(value: str) -> str:
-        parts = urlsplit(value.strip())
+        try:
+            parts = urlsplit(value.strip())
+        except ValueError:  # whose words repeat the address, with the password in it
+            raise ValueError("must be an address, and is none") from None
         if parts.scheme not in schemes or not (parts.hostname or parts.path.strip("/")):
             raise ValueError(f"must be an address that begins with {' or '.join(f'{s}://' for s in schemes)}")
         try:
@@ -89,14 +92,14 @@ class Settings:
     """Everything that can be set, each with the environment variable that sets it. Durations are milliseconds."""
 
     #: Postgres. Empty: `python -m jobplatform up` brings its own.
-    database_url: str = _setting("DATABASE_URL", "", _address("postgresql", "postgres"))
+    database_url: str = _setting("DATABASE_URL", "", _address("postgresql", "postgres"), secret=True)
     #: Redis, or a server that speaks its protocol. Empty: `up` brings its own.
-    redis_url: str = _setting("REDIS_URL", "", _address("redis", "rediss", "unix"))
+    redis_url: str = _setting("REDIS_URL", "", _address("redis", "rediss", "unix"), secret=True)
     #: Where the API listens.
     host: str = _setting("HOST", "127.0.0.1", _text)
     port: int = _setting("PORT", 3000, _whole(1, 65_535))
     #: The server that EMAIL_SEND sends through: smtp:// (STARTTLS when offered) or smtps://, with user:password@.
-    smtp_url: str = _setting("SMTP_URL", "smtp://localhost:1025", _address("smtp", "smtps"))
+    smtp_url: str = _setting("SMTP_URL", "smtp://localhost:1025", _address("smtp", "smtps"), secret=True)
     #: The sender of an e-mail that names none.
     email_from: str = _setting("EMAIL_FROM", "jobs@localhost", _text)
     #: Where `up` catches mail while SMTP_URL is unset, and where it shows them.
@@ -162,7 +165,7 @@ def read_settings(environment: Mapping[str, str] | None = None, env_file: Path |
     An empty value counts as unset.
 
     Raises:
-        SettingsError: one line that names the variable, its value and what it must be.
+        SettingsError: one line that names the variable, what it must be, and its value unless that may be a secret.
     """
     given = {
         **(dotenv_values(env_file) if env_file is not None and env_file.is_file() else {}),
