@@ -12,7 +12,7 @@ _EXPOSED: Final = (
 )
 _METHODS: Final = b"GET, HEAD, POST"
 _SENT: Final = (
-    b"Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Prefer, Range, X-Request-Id"
+    b"Authorization, Content-Type, Idempotency-Key, If-None-Match, If-Range, Last-Event-ID, Prefer, Range, X-Request-Id"
 )
 #: For how long a browser need not ask again, in seconds.
 _MAX_AGE: Final = b"600"

@@ -62,13 +62,13 @@ class Operation:
                 content["examples"] = {name: {"value": value} for name, value in self.examples.items()}
             told["requestBody"] = {"required": self.body_required, "content": {"application/json": content}}
         answers = {status: _answer(answer) for status, answer in self.answers.items()}
-        responses = {**answers, **self._problems(scope), **_BY_THE_SERVER}
+        responses = {**answers, **_BY_THE_SERVER, **self._problems(scope)}
         told["responses"] = {str(status): answer for status, answer in sorted(responses.items())}
         told["security"] = [] if scope is None else [{"key": [scope]}] if keyed else [{"key": [scope]}, {}]
         return told
 
     def _problems(self, scope: str | None) -> dict[int, Json]:
-        names = ["invalid-request", *self.problems, "internal-error"]
+        names = [*self.problems, "internal-error"]
         if self.body:
             names += ["malformed-json", "incomplete-body", "too-large", "unsupported-media-type"]
         if scope is not None:
@@ -96,6 +96,7 @@ def _answer(answer: Answer) -> Json:
 _PLAIN: Json = {"text/plain": {"schema": {"type": "string"}}}
 #: What gunicorn refuses before the API sees it.
 _BY_THE_SERVER: Mapping[int, Json] = {
+    400: {"description": "This is no HTTP.", "content": _PLAIN},
     414: {"description": "The address is longer than 4 KiB.", "content": _PLAIN},
     431: {"description": "A header is longer than 8 KiB.", "content": _PLAIN},
 }

@@ -56,6 +56,11 @@ PARAMETERS: Final[dict[str, dict[str, Any]]] = {
         "The same, for clients that cannot set a header. The header counts for more.",
     ),
     "Range": _header("Range", {"type": "string"}, "Which part of the file: `bytes=0-1023`."),
+    "If-Range": _header(
+        "If-Range",
+        {"type": "string"},
+        "The `ETag` of what you have a part of: if the file is another, all of it comes.",
+    ),
     "status": _query(
         "status",
         {"type": "string", "pattern": f"^({_STATUSES})(,({_STATUSES}))*$"},
@@ -78,7 +83,7 @@ PARAMETERS: Final[dict[str, dict[str, Any]]] = {
     ),
     "cursor": _query("cursor", {"type": "string"}, "The `next` of the page before."),
     "attempt": _query("attempt", {"type": "integer", "minimum": 1}, "The lines of this attempt only."),
-    "since": _query("since", _TIME, "Failures after this time."),
+    "since": _query("since", _TIME, "Failures at this time or later."),
     "ended": _query("ended", {"type": "string", "enum": ["true", "false"]}, "`true`: the 100 last ended ones too."),
     "file": _path("file", {"type": "string"}, "The file's name."),
     "problem": _path("name", {"type": "string"}, "The last part of a problem's `type`."),

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
-from tests.services.described import Told
 from tests.services.rows import (
     ACT,
     ACTION,
@@ -57,6 +56,7 @@ from tests.services.situations import (
     a_running_job,
     a_waiting_job,
     an_action_on_record,
+    deleted,
     known,
     nothing,
     sent,
@@ -77,6 +77,8 @@ _ONCE: Final = {"Idempotency-Key": "one-job"}
 _ACCEPTED: Final = sent("/jobs", SUBMIT.body or b"", _ONCE)
 _MANY_ONCE: Final = {"Idempotency-Key": "many-jobs"}
 _MANY_ACCEPTED: Final = sent("/jobs/batch", SUBMIT_MANY.body or b"", _MANY_ONCE)
+_GONE: Final = {"Idempotency-Key": "a-job-that-is-gone"}
+_MANY_GONE: Final = {"Idempotency-Key": "jobs-that-are-gone"}
 _REPLAYED: Final = {"Idempotency-Replayed": "true"}
 _KNOWN: Final = {"If-None-Match": "{etag}"}
 _WATCHING: Final = {"Accept": _STREAM}
@@ -116,6 +118,8 @@ _SUBMITTING: Final = (
     _row(SUBMIT, 200, _JSON, "it is only checked", query="validateOnly=true", holds={"valid": True}),
     _row(SUBMIT, 400, "invalid-parameter", "validateOnly", query="validateOnly=perhaps"),
     _row(SUBMIT, 400, "invalid-request", "Idempotency-Key", headers={"Idempotency-Key": "x" * 256}),
+    _row(SUBMIT, 404, "job-not-found", "the Idempotency-Key's job is no more",
+         deleted("/jobs", SUBMIT.body or b"", _GONE), headers=_GONE),
     _row(SUBMIT, 409, "unique-key-taken", "", _HELD, body=json_body(**_ALONE)),
     _row(SUBMIT, 413, "too-large", "the payload alone",
          body=json_body(type="CSV_EXPORT", payload={"data": [{"id": "x" * 2_000}]})),
@@ -128,6 +132,8 @@ _SUBMITTING: Final = (
     _row(SUBMIT_MANY, 200, _JSON, "it is only checked", query="validateOnly=true", holds={"valid": True, "jobs": 2}),
     _row(SUBMIT_MANY, 400, "invalid-parameter", "validateOnly", query="validateOnly=perhaps"),
     _row(SUBMIT_MANY, 400, "invalid-request", "Idempotency-Key", headers={"Idempotency-Key": "x" * 256}),
+    _row(SUBMIT_MANY, 404, "job-not-found", "the Idempotency-Key's jobs are no more",
+         deleted("/jobs/batch", SUBMIT_MANY.body or b"", _MANY_GONE), headers=_MANY_GONE),
     _row(SUBMIT_MANY, 409, "unique-key-taken", "", _HELD, body=json_body(jobs=[EXPORT, _ALONE])),
     _row(SUBMIT_MANY, 422, "invalid-job", "no job", body=json_body(jobs=[])),
     _row(SUBMIT_MANY, 422, "invalid-job", "one of two", body=json_body(jobs=[EXPORT, {"type": "NONE"}])),
@@ -167,6 +173,10 @@ _READING: Final = (
          brings={"Content-Type": "text/csv; charset=utf-8", "Accept-Ranges": "bytes"}),
     _row(OUTPUT, 206, "*/*", "", a_job_that_made_a_file, headers={"Range": "bytes=0-1"},
          proof=lambda body: body == FILE[:2], brings={"Content-Range": f"bytes 0-1/{len(FILE)}"}),
+    _row(OUTPUT, 206, "*/*", "it is still that file", known("/jobs/{job_id}/output", a_job_that_made_a_file),
+         headers={"Range": "bytes=0-1", "If-Range": "{etag}"}, proof=lambda body: body == FILE[:2]),
+    _row(OUTPUT, 200, "*/*", "it is another file", a_job_that_made_a_file,
+         headers={"Range": "bytes=0-1", "If-Range": '"another"'}, proof=lambda body: body == FILE),
     _row(OUTPUT, 304, "", "", known("/jobs/{job_id}/output", a_job_that_made_a_file), headers=_KNOWN),
     _row(OUTPUT, 404, "job-not-found"),
     _row(OUTPUT, 404, "no-output", "its result names no file", a_completed_job),
@@ -235,12 +245,6 @@ _OVERVIEW: Final = (
     _row(PROBLEM, 304, "", "", known("/problems/unauthorized"), headers=_KNOWN),
     _row(PROBLEM, 404, "not-found", at={"name": "none"}),
 )  # fmt: skip
-
-#: Every call is said to answer 400 `invalid-request`, as Falcon does where it cannot read a header. Those that
-#: read none that can be so wrong answer 400 in other ways, which are rows; the others share one handler of errors.
-READING_NO_SUCH_HEADER: Final = {
-    Told(call.method, call.path, 400, "invalid-request") for call in CALLS if call not in (SUBMIT, SUBMIT_MANY, HISTORY)
-}
 
 ROWS: Final = (
     *_SUBMITTING,

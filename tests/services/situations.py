@@ -8,6 +8,7 @@ from typing import Any, Final
 from api.keys import scope_for
 from jobplatform import journal
 from jobplatform.journal import Cancel
+from jobplatform.models import database
 from jobplatform.states import Event
 from tests.services.asking import Answer, ask
 from tests.services.journal import claimed_job, new_job, open_jobs, queued_job, settle
@@ -122,6 +123,19 @@ def sent(target: str, body: bytes, headers: Mapping[str, str] | None = None) -> 
 
     def posted(stage: Stage) -> Mapping[str, str]:
         stage.post(target, body, headers)
+        return {}
+
+    return posted
+
+
+def deleted(target: str, body: bytes, headers: Mapping[str, str]) -> Situation:
+    """A situation in which this was posted, and somebody has since deleted all of what it made."""
+
+    def posted(stage: Stage) -> Mapping[str, str]:
+        made: dict[str, Any] = json.loads(stage.post(target, body, headers).body)
+        ids = [job["jobId"] for job in made.get("items", [made])]
+        for table, column in (("transitions", "job_id"), ("jobs", "id")):
+            database.execute_sql(f"DELETE FROM {table} WHERE {column} = ANY (%s::uuid[])", [ids])
         return {}
 
     return posted

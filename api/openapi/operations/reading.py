@@ -55,7 +55,7 @@ OPERATIONS: Final = (
             200: Answer(description="The transitions.", schema=items_of("Event"), also=_STREAM),
             204: Answer(description="The stream is over: the job is final, and you know its last transition."),
         },
-        problems=("invalid-parameter", "job-not-found"),
+        problems=("invalid-request", "invalid-parameter", "job-not-found"),
     ),
     Operation(
         method="get",
@@ -83,7 +83,7 @@ OPERATIONS: Final = (
         id="downloadOutput",
         tag="jobs",
         summary="Download the file that a job made",
-        parameters=("job_id", "Range", "If-None-Match"),
+        parameters=("job_id", "Range", "If-Range", "If-None-Match"),
         answers={
             200: Answer(description="The file.", schema=_FILE, media_type="*/*", headers=_FILE_HEADERS),
             206: Answer(

@@ -16,6 +16,15 @@ _LATER: Final = {
     "uniqueKey": "customers",
     "onConflict": "return",
 }
+#: A job that stands for one that was asked for may have been deleted since.
+_PROBLEMS: Final = (
+    "invalid-request",
+    "invalid-parameter",
+    "job-not-found",
+    "unique-key-taken",
+    "invalid-job",
+    "idempotency-key-reused",
+)
 
 OPERATIONS: Final = (
     Operation(
@@ -42,7 +51,7 @@ OPERATIONS: Final = (
             ),
             201: Answer(description="Accepted.", schema=ref("AcceptedJob"), headers=("Location",)),
         },
-        problems=("invalid-parameter", "unique-key-taken", "invalid-job", "idempotency-key-reused"),
+        problems=_PROBLEMS,
     ),
     Operation(
         method="post",
@@ -64,6 +73,6 @@ OPERATIONS: Final = (
             ),
             201: Answer(description="Accepted, in this order.", schema=items_of("AcceptedJob")),
         },
-        problems=("invalid-parameter", "unique-key-taken", "invalid-job", "idempotency-key-reused"),
+        problems=_PROBLEMS,
     ),
 )
