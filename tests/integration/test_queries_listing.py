@@ -110,6 +110,19 @@ def test_a_tag_picks_its_jobs_with_and_without_other_filters() -> None:
     assert ids(JobFilter(tag="NIGHTLY")) == []
 
 
+def test_a_walk_by_tag_goes_on_past_jobs_that_were_deleted_by_hand(journal_url: str) -> None:
+    jobs = [queued_job(tags=["nightly"]) for _ in range(7)]
+    gone = [jobs[0], jobs[2], jobs[3], jobs[6]]
+    for table, column in (("jobs", "id"), ("transitions", "job_id")):
+        read(journal_url, f"DELETE FROM {table} WHERE {column} = ANY(%s::uuid[])", [gone])
+    left = [job for job in jobs if job not in gone]
+
+    for limit in (1, 2, 7):
+        assert ids(JobFilter(tag="nightly"), newest_first=False, limit=limit) == left
+        assert ids(JobFilter(tag="nightly", search=Search('"n"')), limit=limit) == left[::-1]
+    assert ids(JobFilter(tag="nightly", statuses=(Status.QUEUED,))) == left[::-1]
+
+
 #: What is searched for → whether it is in the payload.
 SEARCHES = {
     "ann@example.com": True,

@@ -105,9 +105,9 @@ def _sources(which: JobFilter) -> list[_Source]:
     return [_Source(best[1], value, 4 if best[1] == "tag" else len(values)) for value in values]
 
 
-#: What is asked of each job on the way.
+#: What is asked of each job on the way, beside its place.
 _COLUMNS: Final = (
-    "j.id, j.created_at, j.status, j.type, j.priority, j.tags, j.payload,"
+    "j.status, j.type, j.priority, j.tags, j.payload,"
     " pg_column_size(j.payload) + coalesce(pg_column_size(j.result), 0) + coalesce(pg_column_size(j.error), 0)"
     " AS stored"
 )
@@ -142,8 +142,8 @@ def _pass(
         way=way,
         order=order,
         piece=piece,
-        condition=" AND ".join(part for part, _ in parts) or "true",
-        searched="pg_column_size(payload)" if which.search else "0",
+        condition=" AND ".join(("stored IS NOT NULL", *(part for part, _ in parts))),
+        searched="coalesce(pg_column_size(payload), 0)" if which.search else "0",
         most_searched=MOST_SEARCHED,
     )
     # The conditions come before the ways in the text of the statement.
@@ -181,12 +181,14 @@ def _way(
         f"FROM {'job_tags' if source.column == 'tag' else 'jobs'} AS j"
         f" WHERE {' AND '.join(conditions) or 'true'} ORDER BY {order} LIMIT {piece}"
     )
-    sql = f"(SELECT {_COLUMNS} {walked})"
+    sql = f"(SELECT id, created_at, {_COLUMNS} {walked})"
     if source.column == "tag":
-        # Looked up one by one, so that nothing is read for tags beyond the piece.
+        # Looked up one by one, so that nothing is read for tags beyond the piece. A job that was deleted by hand leaves
+        # its tags behind: the way goes on past them.
         sql = (
-            f"(SELECT {_COLUMNS} FROM (SELECT job_id {walked}) AS tagged"
-            " CROSS JOIN LATERAL (SELECT * FROM jobs WHERE id = tagged.job_id OFFSET 0) AS j)"
+            f"(SELECT tagged.job_id AS id, tagged.created_at, {_COLUMNS}"
+            f" FROM (SELECT job_id, created_at {walked}) AS tagged"
+            " LEFT JOIN LATERAL (SELECT * FROM jobs WHERE id = tagged.job_id OFFSET 0) AS j ON true)"
         )
     return sql, [bound for _, _, values in bounds for bound in values]
 
