@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg2
 import pytest
+from peewee import DataError
 
 from jobplatform import journal
 from jobplatform.journal import Cancel
@@ -101,6 +102,23 @@ def test_too_much_news_makes_a_new_count(counts: Watched) -> None:
     assert counts.full == 1
     for _ in range(5):
         queued_job()
+
+    assert counts.read() == counts.truth()
+    assert counts.full == 2
+
+
+def test_a_full_count_that_fails_leaves_the_one_before_as_it_was(
+    counts: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queued_job()
+    counts.read()
+    queued_job()
+    with monkeypatch.context() as patched:
+        patched.setattr(counting, "_ALL", "SELECT 1 / 0, count(*) FROM jobs")
+        counts._until, until = 0.0, counts._until
+        with pytest.raises(DataError, match="division by zero"):
+            counts.read()
+    counts._until = until
 
     assert counts.read() == counts.truth()
     assert counts.full == 2

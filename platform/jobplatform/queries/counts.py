@@ -70,8 +70,9 @@ class Counts:
     def _count_all(self) -> None:
         began = time.monotonic()
         with one_moment(f"statement_timeout = '{_PATIENCE}s'"):
-            ((self._snapshot,),) = rows(_SNAPSHOT)
-            self._counted = Counter({Kind(*kind): number for *kind, number in rows(_ALL)})
+            ((snapshot,),) = rows(_SNAPSHOT)
+            counted = Counter({Kind(*kind): number for *kind, number in rows(_ALL)})
+        self._counted, self._snapshot = counted, snapshot
         ended = time.monotonic()
         self._until = ended + max(_FRESH, _PRICE * (ended - began))
 
