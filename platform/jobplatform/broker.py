@@ -24,6 +24,7 @@ from dramatiq.middleware import (
 
 from jobplatform.attempt import held_attempt
 from jobplatform.consumer import Holding, JobConsumer
+from jobplatform.delay import milliseconds
 from jobplatform.errors import DatabaseUnavailable, SettingsError, UnknownType
 from jobplatform.high_first import HighFirst
 from jobplatform.hints import NAMESPACE
@@ -131,6 +132,8 @@ class JobBroker(RedisBroker):
         """
         if not self.recorder.has_database:
             raise SettingsError("A job cannot be sent: DATABASE_URL is not set.")
+        if delay is not None:
+            delay = milliseconds(delay)
         attempt = held_attempt()
         if attempt is not None and message.message_id == attempt.job_id:
             attempt.retry_delay = delay or 0

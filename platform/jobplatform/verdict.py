@@ -8,6 +8,7 @@ from dramatiq.common import compute_backoff
 from dramatiq.middleware import Shutdown, TimeLimitExceeded
 
 from jobplatform.attempt import Attempt, Cancelled
+from jobplatform.delay import milliseconds
 from jobplatform.outcome import Unstorable, failure, failure_of, result_text
 from jobplatform.settings import Settings
 from jobplatform.states import Event
@@ -79,7 +80,7 @@ def _retry_by_policy(
         factor=options.get("min_backoff", settings.min_backoff),
         max_backoff=options.get("max_backoff", settings.max_backoff),
     )
-    return Verdict(Event.RETRY_PLANNED, error=_error(exception), delay_ms=int(delay))
+    return Verdict(Event.RETRY_PLANNED, error=_error(exception), delay_ms=milliseconds(delay))
 
 
 def _error(exception: BaseException | None) -> str | None:

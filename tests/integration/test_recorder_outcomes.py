@@ -8,6 +8,7 @@ import pytest
 from dramatiq.middleware import Middleware, Retries, TimeLimitExceeded
 
 from jobplatform import current_job
+from jobplatform.delay import LONGEST_DELAY, milliseconds
 from jobplatform.journal import Settle
 from jobplatform.states import Event
 from tests.services.journal import read
@@ -105,6 +106,36 @@ def test_p11_an_actor_may_ask_for_another_attempt_and_say_when(workshop: Worksho
     )
     if delay is not None:
         assert pause.total_seconds() == delay / 1000
+
+
+@pytest.mark.parametrize("delay", [1.5, -40, 10**30])
+def test_p11_whatever_delay_an_actor_asks_for_is_one_that_can_be_recorded(workshop: Workshop, delay: Any) -> None:
+    @workshop.actor("ASKING")
+    def asking() -> None:
+        if current_job().attempt == 1:
+            raise dramatiq.Retry("later", delay=delay)
+
+    job_id = asking.send().message_id
+    with workshop.open():
+        workshop.until(job_id, "retrying" if delay > LONGEST_DELAY else "completed")
+
+    assert workshop.history(job_id)[:3] == ["enqueued", "started", "retry_planned"]
+    ((pause,),) = read(
+        workshop.settings.database_url,
+        "SELECT (detail->>'run_at')::timestamptz - at FROM transitions WHERE event = 'retry_planned'",
+    )
+    assert pause.total_seconds() == milliseconds(delay) / 1000
+
+
+@pytest.mark.parametrize("delay", [1.5, -40, 10**30])
+def test_whatever_delay_a_job_is_sent_with_is_one_that_can_be_recorded(workshop: Workshop, delay: Any) -> None:
+    @workshop.actor("PROBE")
+    def probe() -> None: ...
+
+    job_id = probe.send_with_options(delay=delay).message_id
+
+    pause = workshop.column(job_id, "run_at - created_at")
+    assert pause.total_seconds() == milliseconds(delay) / 1000
 
 
 def test_p11_without_retries_to_decide_the_rows_policy_does(

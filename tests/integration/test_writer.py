@@ -232,6 +232,15 @@ def test_p5_an_outcome_that_the_database_refuses_fails_its_job_as_unstorable_and
     assert read(journal_url, "SELECT count(*) FROM jobs") == [(2,)], "no follow-up"
 
 
+def test_p5_a_delay_that_the_database_refuses_fails_its_job_too(journal_url: str, writer: Writer) -> None:
+    bad = claimed_job()
+
+    settled = writer.put(outcome(bad, Event.RETRY_PLANNED, delay_ms=10**30))
+
+    assert answer_of(settled) == Settled(Event.FAILED)
+    assert column(journal_url, bad.job_id, "error")["kind"] == "unstorable"
+
+
 def test_p5_an_id_that_is_taken_fails_alone(journal_url: str, writer: Writer) -> None:
     taken, fresh = queued_job(), new_job()
 

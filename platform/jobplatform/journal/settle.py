@@ -91,10 +91,20 @@ class Settle:
         return self.job_id, self.attempt, self.token, self.worker, self.event
 
     def replacement(self, reason: str) -> "Settle":
-        """What to record in its place when the database refuses what it holds (P5). It is refused for nothing."""
+        """What to record in its place when the database refuses what it holds (P5).
+
+        It holds nothing that could be refused: an outcome that is never written runs its job for ever.
+        """
         error = failure("unstorable", f"The outcome {self.event} could not be stored: {reason}")
         return replace(
-            self, event=Event.FAILED, result=None, error=error, progress=None, follow_ups=[], is_replacement=True
+            self,
+            event=Event.FAILED,
+            result=None,
+            error=error,
+            progress=None,
+            delay_ms=None,
+            follow_ups=[],
+            is_replacement=True,
         )
 
 

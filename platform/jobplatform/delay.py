@@ -1,0 +1,15 @@
+"""How long a job may be made to wait: whole milliseconds, as many as leave a time that everybody can read."""
+
+from typing import Final
+
+#: A hundred years. Much more, and the time it is due at has no place in Postgres, or none in Python.
+LONGEST_DELAY: Final = 100 * 365 * 24 * 3_600_000
+
+
+def milliseconds(delay: float) -> int:
+    """The delay that is recorded for what was asked for: without fractions, not negative, and not too long.
+
+    Raises:
+        ValueError, TypeError: it is no number.
+    """
+    return max(0, int(min(delay, LONGEST_DELAY)))
