@@ -12,7 +12,9 @@ import msgspec
 import pytest
 
 from api.app import create_app
+from api.openapi.shapes import FailureGroup, QueueState, RunningJob, Worker
 from api.problems import KINDS
+from api.views import EventView, JobView
 from jobplatform.broker import JobBroker
 from jobplatform.inquiries import Inquiries
 from jobplatform.outcome import Kind
@@ -113,6 +115,25 @@ def test_http_lists_the_routes_of_the_app() -> None:
     listed = re.findall(r"^\| `([A-Z]+) (/[^`?]*)` \|", (DOCS / "http.md").read_text("utf-8"), re.MULTILINE)
 
     assert {(method, path.replace("{id}", "{job_id}")) for method, path in listed} == set(calls(app))
+
+
+@pytest.mark.parametrize(
+    ("view", "behind"),
+    [
+        (JobView, "## Looking at a job"),
+        (EventView, "`GET /jobs/{id}/events` lists"),
+        (Worker, "- `GET /workers`:"),
+        (RunningJob, "- `GET /workers`:"),
+        (QueueState, "- `GET /queues`:"),
+        (FailureGroup, "- `GET /failures`:"),
+    ],
+)
+def test_http_shows_all_members_of_what_is_answered(view: type[msgspec.Struct], behind: str) -> None:
+    shown = re.match(r"[^{]*(.+?})[`\n]", (DOCS / "http.md").read_text("utf-8").partition(behind)[2], re.DOTALL)
+    assert shown
+    members = {field.encode_name for field in msgspec.structs.fields(view)}
+
+    assert members - set(re.findall(r'"(\w+)"', shown[1])) == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
