@@ -31,5 +31,3 @@ class Listing:
         position = None if after is None else msgspec.convert(after, Position)
         found = await self._findings.ask(page, which, newest_first, position, given.limit())
         reply(resp, jobs_json(found.jobs, await self._cursors.write(found.next, here)))
-
-    on_head = on_get
