@@ -29,6 +29,8 @@ _PAGE: Final = 4_000
 _PATIENCE: Final = 0.1
 
 _UNIQUE_VIOLATION: Final = "23505"
+#: The class of errors that end a transaction which may succeed when it is repeated: a deadlock is one.
+_ROLLED_BACK: Final = "40"
 _QUERY_CANCELED: Final = "57014"
 
 
@@ -80,12 +82,13 @@ def do_next_batch(most: int = BATCH_SIZE) -> Batch:
                 return NOTHING
             return _do(action, most)
     except Exception as error:
-        if action is None or sqlstate(error) == _UNIQUE_VIOLATION:
-            # A unique key was taken in the same moment: the next try sees by whom.
-            if action is not None:
-                return Batch(0, True, [])
+        if action is None:
             raise
-        if not blames_a_value(error) and sqlstate(error) != _QUERY_CANCELED:
+        code = sqlstate(error) or ""
+        if code == _UNIQUE_VIOLATION or code.startswith(_ROLLED_BACK):
+            # A unique key was taken in the same moment, or two waited for each other: the next try sees by whom.
+            return Batch(0, True, [])
+        if not blames_a_value(error) and code != _QUERY_CANCELED:
             raise
         log.critical("Action %s cannot be done, and ends.", action.id, exc_info=True)
         actions.note(action.id, None, 0, 0)

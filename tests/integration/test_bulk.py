@@ -19,6 +19,7 @@ from jobplatform.queries.filter import JobFilter
 from jobplatform.queries.search import Search
 from jobplatform.states import Event, Status
 from tests.services.journal import claimed_job, history, new_job, open_jobs, queued_job, read, settle, status
+from tests.services.patience import eventually
 from tests.services.workshop import Workshop
 
 ALL = JobFilter()
@@ -244,6 +245,34 @@ def test_of_jobs_with_one_unique_key_a_retry_brings_back_one(journal_url: str) -
         "matched": 3, "done": 3, "changed": 1, "position": None, "finished": True
     }  # fmt: skip
     assert (count(journal_url, "queued"), count(journal_url, "cancelled")) == (1, 2)
+
+
+def test_a_batch_that_ends_a_deadlock_is_done_again(journal_url: str) -> None:
+    """One holds the key and wants the row, the batch holds the row and wants the key."""
+    rival = queued_job(unique_key="nightly")
+    journal.commit([Cancel(rival)])
+    job_id = queued_job(unique_key="nightly", tags=["mine"])
+    journal.commit([Cancel(job_id)])
+    action_id = act(RETRY, JobFilter(tag="mine"))
+    with closing(psycopg2.connect(journal_url)) as other, other.cursor() as cursor:
+        cursor.execute("SET deadlock_timeout = '1min'")  # so it is the batch that Postgres ends
+        cursor.execute("UPDATE jobs SET status = 'queued', finished_at = NULL WHERE id = %s", [rival])
+
+        def want_the_row() -> None:
+            waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"
+            eventually(lambda: read(journal_url, waits)[0][0], what="the batch waiting for the key")
+            cursor.execute("SELECT 1 FROM jobs WHERE id = %s FOR UPDATE", [job_id])
+
+        thread = threading.Thread(target=want_the_row)
+        thread.start()
+        batch = bulk.do_next_batch()
+        thread.join()
+        other.rollback()
+
+    assert batch == bulk.Batch(0, True, [])
+    finish()
+    assert action(journal_url, action_id)["changed"] == 1
+    assert (status(journal_url, rival), status(journal_url, job_id)) == ("cancelled", "queued")
 
 
 def test_keepers_do_what_is_asked_for_beside_each_other(workshop: Workshop) -> None:
