@@ -209,8 +209,9 @@ class JobConsumer(Consumer):
         if deliveries:
             self._put_back_script(keys=[queue_key(self._queue), bodies_key(self._queue), self._acks], args=deliveries)
             with self._holding.changed:
-                del self._holding.going_back[-len(deliveries) :]
-                self._holding.held.difference_update(deliveries)
+                gone = set(deliveries)  # while they went, others may have been gathered
+                self._holding.going_back[:] = [waits for waits in self._holding.going_back if waits not in gone]
+                self._holding.held -= gone
 
     def _fetch(self) -> bool:
         room = self._prefetch - self._holding.open

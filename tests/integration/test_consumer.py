@@ -269,6 +269,35 @@ def test_a_consumer_that_follows_one_whose_hands_are_full_waits_for_room(
     assert taken(again) is not None
 
 
+def test_what_a_pause_refuses_while_hints_go_back_goes_back_too(
+    workshop: Workshop, consumer: JobConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = sorted(ids(3))
+    send(workshop, *sent)
+    first, second, third = (next(consumer) for _ in sent)
+    holding = workshop.broker._holdings["default"]
+    put_back = consumer._put_back_script
+
+    def and_meanwhile_another_is_refused(**given: Any) -> Any:
+        answer = put_back(**given)
+        if third is not None and len(given["args"]) == 2:
+            holding.put_back(third)
+            holding.rest(True)
+        return answer
+
+    monkeypatch.setattr(consumer, "_put_back_script", and_meanwhile_another_is_refused)
+    for message in (first, second):
+        assert message is not None
+        holding.put_back(message)
+    holding.rest(True)
+
+    assert next(consumer) is None
+
+    client: Any = workshop.broker.client
+    assert client.llen("dramatiq:default") == 3
+    assert (holding.held, holding.going_back) == (set(), [])
+
+
 def test_a_delivery_whose_id_is_no_text_harms_no_other(workshop: Workshop, consumer: JobConsumer) -> None:
     client: Any = workshop.broker.client
     acks = acks_key(workshop.broker.broker_id, "default")
