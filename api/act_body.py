@@ -1,6 +1,7 @@
 """The bodies of calls that act: small, often left out, read with words about what is wrong with which field."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
@@ -8,7 +9,7 @@ from msgspec import Meta
 
 from api.problems import INVALID_BODY, MALFORMED_JSON, Problem
 from api.request import Request
-from api.submission import escaped, malformed
+from api.submission import COMES_TWICE, MOST_FAULTS, escaped, how_many, malformed
 from jobplatform.errors import Fault
 
 #: The longest reason, in characters.
@@ -43,7 +44,8 @@ def read(body: bytes, kind: type[_B]) -> _B:
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         if detail := malformed(body):
             raise Problem(MALFORMED_JSON, detail) from None
-        raise invalid(*_faults(msgspec.Raw(body), kind, "")) from None
+        faults = list(islice(_faults(msgspec.Raw(body), kind, ""), MOST_FAULTS))
+        raise invalid(*(faults or [Fault("", COMES_TWICE)])) from None
     if read.reason is not None and "\0" in read.reason:
         raise invalid(Fault("/reason", "holds a NUL character, which Postgres cannot store"))
     return read
@@ -51,8 +53,7 @@ def read(body: bytes, kind: type[_B]) -> _B:
 
 def invalid(*faults: Fault) -> Problem:
     """The problem of a body with these faults."""
-    count = "One fault" if len(faults) == 1 else f"{len(faults)} faults"
-    return Problem(INVALID_BODY, f"{count} in the body.", faults=faults)
+    return Problem(INVALID_BODY, f"{how_many(faults)} in the body.", faults=faults)
 
 
 def _has_none(req: Request) -> bool:

@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from api.problems import INVALID_JOB, MALFORMED_JSON, MAX_FAULTS_LISTED, Problem
-from api.submission import UNREADABLE, Envelope, Submission, Submissions, escaped, malformed
+from api.submission import COMES_TWICE, UNREADABLE, Envelope, Submission, Submissions, escaped, how_many, malformed
 from api.turns import in_turns
 from jobplatform.errors import Fault
 from jobplatform.job_actor import JobActor
@@ -61,7 +61,7 @@ class BatchSubmissions:
             faults.append(fault)
             if len(faults) > MAX_FAULTS_LISTED:
                 break
-        return _invalid(faults)
+        return _invalid(faults or [Fault("", COMES_TWICE)])
 
     async def _faults(self, body: bytes) -> AsyncIterator[Fault]:
         try:
@@ -102,7 +102,4 @@ def _twins(jobs: Sequence[Submission]) -> Iterator[Fault]:
 
 
 def _invalid(faults: Sequence[Fault]) -> Problem:
-    count = "One fault" if len(faults) == 1 else f"{len(faults)} faults"
-    if len(faults) > MAX_FAULTS_LISTED:
-        count = f"More than {MAX_FAULTS_LISTED} faults"
-    return Problem(INVALID_JOB, f"{count} in the batch.", faults=faults)
+    return Problem(INVALID_JOB, f"{how_many(faults)} in the batch.", faults=faults)

@@ -1,8 +1,9 @@
 """What a client submits: the body of ``POST /jobs``, read and checked against the actor's signature."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -29,6 +30,11 @@ _Retries = Annotated[int, Meta(ge=0, le=MAX_RETRIES)] | None
 _Tags = Annotated[list[Annotated[str, Meta(min_length=1, max_length=MAX_TAG)]], Meta(max_length=MAX_TAGS)] | None
 _UniqueKey = Annotated[str, Meta(min_length=1, max_length=MAX_UNIQUE_KEY)] | None
 _OnConflict = Literal["reject", "return", "replace"] | None
+
+#: So many faults are looked for: one more than are listed. To find all could take seconds.
+MOST_FAULTS: Final = MAX_FAULTS_LISTED + 1
+#: What is wrong where each member is right by itself: the decoder looks at every one, and the last one counts.
+COMES_TWICE: Final = "holds a name twice, and a value of it that would not do"
 
 #: What reading a faulty submission raises.
 UNREADABLE: Final = (
@@ -133,16 +139,16 @@ class Submissions:
             fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
         except msgspec.ValidationError:
             yield Fault("", "must be a JSON object")
-        else:
-            yield from self._faults(fields)
+            return
+        faults = self._faults(fields)
+        yield next(faults, Fault("", COMES_TWICE))
+        yield from faults
 
     def _problem(self, body: bytes) -> Problem:
         if detail := malformed(body):
             return Problem(MALFORMED_JSON, detail)
-        faults = list(self.faults(body))
-        count = "One fault" if len(faults) == 1 else f"{len(faults)} faults"
-        rest = f", the first {MAX_FAULTS_LISTED} of them listed" if len(faults) > MAX_FAULTS_LISTED else ""
-        return Problem(INVALID_JOB, f"{count} in the submission{rest}.", faults=faults)
+        faults = list(islice(self.faults(body), MOST_FAULTS))
+        return Problem(INVALID_JOB, f"{how_many(faults)} in the submission.", faults=faults)
 
     def _faults(self, fields: dict[str, msgspec.Raw]) -> Iterator[Fault]:
         yield from self._faults_of_type(fields)
@@ -202,6 +208,13 @@ def _has_nul(texts: Iterable[str]) -> bool:
     return any("\0" in text for text in texts)
 
 
+def how_many(faults: Sequence[Fault]) -> str:
+    """The number of these faults, which are `MOST_FAULTS` at most, in words."""
+    if len(faults) > MAX_FAULTS_LISTED:
+        return f"More than {MAX_FAULTS_LISTED} faults"
+    return "One fault" if len(faults) == 1 else f"{len(faults)} faults"
+
+
 def escaped(name: str) -> str:
     """A name as a part of a JSON Pointer."""
     return name.replace("~", "~0").replace("/", "~1")
@@ -212,9 +225,8 @@ def malformed(body: bytes) -> str | None:
     if not body.strip():
         return "The body is empty."
     try:
-        msgspec.json.decode(body)
-    except msgspec.ValidationError:
-        return None  # JSON, with a number that is out of range
+        msgspec.json.decode(body, type=msgspec.Raw)  # reads all of it, and builds nothing
+        body.decode()
     except msgspec.DecodeError as error:
         # msgspec calls a string that ends in half a surrogate pair "truncated".
         hint = ", or a \\u escape is half of a surrogate pair" if _LONE_SURROGATE.search(body) else ""

@@ -10,12 +10,16 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from types import UnionType
 from typing import Annotated, Any, Final, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from jobplatform.errors import Fault, InvalidPayload
+
+#: So many faults of one payload are named: one more than anybody is shown. A small payload can have 100,000.
+MOST_FAULTS: Final = 101
 
 
 @dataclass(frozen=True)
@@ -52,15 +56,20 @@ class Signature:
         self._unique = [n for n in self._fields if _is_unique(self._schema["properties"][n])]
 
     def check(self, payload: bytes | str) -> None:
-        """Accept a payload, a JSON text, or raise `InvalidPayload` with a fault for each faulty field."""
+        """Accept a payload, a JSON text.
+
+        Raises:
+            InvalidPayload: with a fault for each faulty field, `MOST_FAULTS` at most.
+        """
         try:
             given = self._check.decode(payload)
         except msgspec.ValidationError as error:
-            raise InvalidPayload(tuple(self._faults(payload)) or (_fault("", error),)) from None
+            faults = tuple(islice(self._faults(payload), MOST_FAULTS))
+            raise InvalidPayload(faults or (_fault("", error),)) from None
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise InvalidPayload((_fault("", error),)) from None
-        if self._unique and (faults := tuple(self._repeated(given))):
-            raise InvalidPayload(faults)
+        if self._unique and next(self._repeated(given), None) is not None:
+            raise InvalidPayload(tuple(islice(self._repeated(given), MOST_FAULTS)))
         mark: Any = b"\\u0000" if isinstance(payload, bytes) else "\\u0000"
         # An escaped backslash before "u0000" is no NUL, so look at what the text means.
         if mark in payload and (faults := _nuls_of(payload)):
@@ -223,7 +232,7 @@ def _escape(name: str) -> str:
 
 def _nuls_of(payload: bytes | str) -> tuple[Fault, ...]:
     try:
-        return tuple(_nuls(msgspec.json.decode(payload)))
+        return tuple(islice(_nuls(msgspec.json.decode(payload)), MOST_FAULTS))
     except RecursionError as error:  # msgspec goes a little deeper than we can
         return (_fault("", error),)
 

@@ -270,6 +270,12 @@ def test_what_is_wrong_with_an_action_is_named(acting: Acting, body: dict[str, A
     assert sorted(faults_of(acting.post("/actions", body))) == sorted(pointers)
 
 
+def test_an_earlier_value_of_a_name_that_would_not_do_is_a_fault_of_the_whole(acting: Acting) -> None:
+    twice = b'{"kind": 1, "kind": "retry", "filter": {}}'
+
+    assert faults_of(acting.client.simulate_post("/actions", body=twice, headers=JSON)) == [""]
+
+
 def test_an_action_needs_a_body_and_is_found_by_its_id_only(acting: Acting) -> None:
     assert kind_of(acting.client.simulate_post("/actions", headers=JSON)) == (400, "malformed-json")
     assert kind_of(acting.client.simulate_get(f"/actions/{uuid4()}")) == (404, "action-not-found")

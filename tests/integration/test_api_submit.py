@@ -271,6 +271,8 @@ def test_of_very_many_faults_the_first_hundred_are_named(client: testing.TestCli
         (b'{"jobs": [%s]}' % b",".join([b'{"type": "GREETING", "payload": {"name": ""}}'] * 10_001), "/jobs"),
         (b"[]", ""),
         (b"5", ""),
+        (b'{"jobs": 1, "jobs": [{"type": "GREETING", "payload": {"name": ""}}]}', ""),
+        (b'{"jobs": [{"type": 1, "type": "GREETING", "payload": {"name": ""}}]}', "/jobs/0"),
     ],
 )
 def test_a_body_that_is_no_batch_is_refused(client: testing.TestClient, body: bytes, pointer: str) -> None:

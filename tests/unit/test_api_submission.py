@@ -1,5 +1,6 @@
 """What a submission may be, and what is said about one that may not."""
 
+import tracemalloc
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.problems import MAX_FAULTS_LISTED, Problem
-from api.submission import MAX_RETRIES, Submission, Submissions
+from api.submission import MAX_RETRIES, Submission, Submissions, malformed
 from jobplatform.signature import Signature
 
 
@@ -220,12 +221,22 @@ def test_all_faults_are_named_at_once() -> None:
     ]
 
 
-def test_faults_beyond_a_hundred_are_counted_but_not_listed() -> None:
-    body = msgspec.json.encode({"type": "ANYTHING", "payload": {}, **{f"x{n}": n for n in range(5_000)}})
+_MANY: dict[str, Any] = {f"x{n}": n for n in range(5_000)}
 
-    problem = _problem(body)
 
-    assert problem.description == f"5000 faults in the submission, the first {MAX_FAULTS_LISTED} of them listed."
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"type": "ANYTHING", "payload": {}, **_MANY},
+        {"type": "ANYTHING", "payload": _MANY},
+        {"type": "ANYTHING", "payload": {"value": ["\0"] * 5_000}},
+    ],
+)
+def test_no_more_than_a_hundred_faults_are_looked_for(body: dict[str, Any]) -> None:
+    problem = _problem(msgspec.json.encode(body))
+
+    assert problem.description == f"More than {MAX_FAULTS_LISTED} faults in the submission."
+    assert len(problem.faults) == MAX_FAULTS_LISTED + 1
 
 
 @pytest.mark.parametrize(
@@ -259,6 +270,16 @@ def test_a_body_that_is_no_json_is_malformed(body: bytes) -> None:
     assert problem.description
 
 
+def test_nothing_is_built_of_a_body_to_find_where_it_is_malformed() -> None:
+    body = b"[" + b"[]," * 100_000
+    tracemalloc.start()
+    try:
+        assert malformed(body)
+        assert tracemalloc.get_traced_memory()[1] < 10_000
+    finally:
+        tracemalloc.stop()
+
+
 def test_half_a_surrogate_pair_is_named_as_what_it_may_be() -> None:
     assert "surrogate" in (_problem(_anything_of(b'"\\ud800"')).description or "")
 
@@ -290,6 +311,13 @@ def test_an_escaped_backslash_before_u0000_is_no_nul() -> None:
 
 def test_of_a_name_that_comes_twice_the_last_value_counts() -> None:
     assert _read(b'{"type": "NOPE", "type": "ANYTHING", "payload": 1, "payload": {}}').actor.type == "ANYTHING"
+
+
+@pytest.mark.parametrize(
+    "twice", [b'"type": 1, "type": "ANYTHING"', b'"type": "ANYTHING", "priority": "x", "priority": "high"']
+)
+def test_an_earlier_value_that_would_not_do_is_named_as_a_fault_of_the_whole(twice: bytes) -> None:
+    assert _pointers(b'{%s, "payload": {}}' % twice) == [""]
 
 
 def test_a_payload_over_its_limit_is_too_large_and_one_at_the_limit_is_not() -> None:
