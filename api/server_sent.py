@@ -32,6 +32,11 @@ class StreamedProgress(msgspec.Struct, rename="camel"):
     progress: msgspec.Raw
 
 
+def mark(number: int) -> bytes:
+    """The id of a transition without a word: who loses the stream now goes on behind it."""
+    return b"id: %d\n\n" % number
+
+
 def transition_event(row: FeedRow) -> bytes:
     """A transition, with its id as the event's."""
     view = StreamedEvent(

@@ -14,6 +14,7 @@ from api.feed import Feed
 from api.look import Told, tell
 from api.problems import INVALID_PARAMETER, INVALID_REQUEST, JOB_NOT_FOUND, Problem
 from api.request import Request
+from api.server_sent import mark
 from api.watcher import Watcher
 from jobplatform.queries import feed as queries
 from jobplatform.queries.feed import Position, Snapshot
@@ -53,6 +54,7 @@ class Streams:
         try:
             snapshot = await self._feed.begin()
             if position is None:
+                watcher.put(mark(snapshot.newest))
                 self._feed.join(watcher, snapshot)
             else:
                 watcher.catch_up(_Behind(self._feed, self._page, watcher, position).read_on)

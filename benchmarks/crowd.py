@@ -14,7 +14,7 @@ from typing import Any, Final
 #: Without chunks between them, the events are all that is in the body.
 _LISTEN: Final = b"GET /events HTTP/1.0\r\nHost: benchmark\r\nAccept: text/event-stream\r\n\r\n"
 _WAIT: Final = "GET /jobs/%s?wait=30 HTTP/1.1\r\nHost: benchmark\r\n\r\n"
-_OPENING: Final = b": open\nretry: 1000\n\n"
+_OPENING: Final = re.compile(rb": open\nretry: 1000\n\nid: \d+\n\n")
 _ID: Final = re.compile(rb"^id: (\d+)$", re.MULTILINE)
 
 _BUFFER: Final = memoryview(bytearray(262_144))
@@ -28,11 +28,14 @@ class _Listener:
     checksum: int = 0
     kept: list[bytes] | None = None
     head: bytes = b""
+    begun: bool = False
 
     def hear(self, data: bytes | memoryview) -> None:
-        if _OPENING not in self.head:
+        if not self.begun:
             self.head += data
-            _, _, data = self.head.partition(_OPENING)
+            opening = _OPENING.search(self.head)
+            self.begun = opening is not None
+            data = self.head[opening.end() :] if opening else b""
         self.length += len(data)
         self.checksum = zlib.crc32(data, self.checksum)
         if self.kept is not None:
@@ -79,7 +82,7 @@ def _run(side: Connection, host: str, port: int, listeners: int, waiting: Sequen
     for job_id in waiting:
         request = (_WAIT % job_id).encode()
         selector.register(_connected(host, port, request), selectors.EVENT_READ, request)
-    while not all(_OPENING in listener.head for listener in crowd):
+    while not all(listener.begun for listener in crowd):
         _serve(selector)
     side.send("ready")
     began, answers = time.process_time(), 0

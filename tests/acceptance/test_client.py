@@ -23,6 +23,7 @@ from tests.services.fleet import Fleet
 from tests.services.invariants import assert_sound
 from tests.services.patience import eventually
 from tests.services.processes import Processes
+from tests.services.proxy import proxy_before
 
 NOBODY = "01890a5d-ac96-774b-bcce-b302099a8057"
 
@@ -172,6 +173,24 @@ def test_all_that_happens_is_streamed_from_where_one_was(client: Client) -> None
             break
 
     assert told == ["enqueued", "started", "completed"]
+
+
+def test_a_stream_that_is_cut_before_it_said_anything_misses_nothing(api: ApiServer, client: Client) -> None:
+    with ThreadPoolExecutor(1) as pool, proxy_before(api.url) as proxy, Client(proxy.url(api.url)) as cut:
+        told = pool.submit(lambda: next(data for kind, data in cut.stream() if kind == "transition"))
+        eventually(lambda: b"\nid: " in proxy.said, what="the beginning of a stream")
+        proxy.lose_what_comes()
+        job = client.submit("ECHO", {})
+
+        assert (told.result(20)["jobId"], told.result()["event"]) == (job.id, "enqueued")
+
+
+def test_whatever_a_text_holds_the_stream_tells_it(client: Client) -> None:
+    reason = "one\u2028two\u2029three\u0085four\x0bfive\r\nsix"
+    job = client.submit("ECHO", {}, run_at=in_a_minute())
+    client.cancel(job.id, reason)
+
+    assert [data["detail"] for _, data in client.stream(job.id)][-1]["reason"] == reason
 
 
 def test_a_waiting_job_is_called_off_and_run_after_all_with_another_payload(client: Client) -> None:

@@ -77,11 +77,17 @@ class Stream:
 
     def __init__(self, answer: httpx.Response) -> None:
         self.answer = answer
-        self._events = server_sent(answer.iter_lines())
+        self._events = server_sent(answer.iter_bytes())
 
     def next(self, kind: str = "transition") -> dict[str, Any]:
         """The next event of a kind, with the id under which it was sent."""
         return next({**data, "sent as": number} for told, number, data in self._events if told == kind)
+
+    def begins_behind(self) -> int:
+        """The id with which a stream begins that was asked for none."""
+        kind, number, _ = next(self._events)
+        assert (kind, number is None) == ("", False)
+        return number or 0
 
     def rest(self) -> list[dict[str, Any]]:
         """The transitions until the stream ends."""
@@ -152,7 +158,11 @@ def test_the_stream_of_all_tells_what_happens_from_now_on_and_goes_on_where_it_w
         listed = api.client.get(f"/jobs/{job_id}/events").json()["items"]
         assert listed == [{name: told[name] for name in listed[0]}]
 
+    with api.listening("/events") as quiet:
+        behind = quiet.begins_behind()
     missed = [queued_job() for _ in range(3)]
+    with api.listening("/events", after=behind) as stream:
+        assert [stream.next()["jobId"] for _ in missed] == missed
     with api.listening("/events", after=told["id"]) as stream:
         missed.append(queued_job())
         assert [stream.next()["jobId"] for _ in missed] == missed

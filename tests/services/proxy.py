@@ -16,7 +16,10 @@ class Proxy:
         #: How often an answer was lost.
         self.lost = 0
         self._target = port
+        #: What was answered, the lost answers left out.
+        self.said = b""
         self._marker: bytes | None = None
+        self._connections: list[_Connection] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._sockets: list[socket.socket] = [self._listener]
         self._thread = threading.Thread(target=self._accept, daemon=True)
@@ -31,6 +34,11 @@ class Proxy:
     def lose_answer_to(self, marker: str) -> None:
         """Cut the connection when the server has answered the next request that holds this text."""
         self._marker = marker.encode()
+
+    def lose_what_comes(self) -> None:
+        """Cut each connection that there is when its server says something more."""
+        for connection in self._connections:
+            connection.cut = True
 
     def refuse_connections(self) -> None:
         """From now on nobody else can connect."""
@@ -53,9 +61,13 @@ class Proxy:
                 return
             server = socket.create_connection(("127.0.0.1", self._target))
             self._sockets += [client, server]
-            connection = _Connection(client, server, self._take_marker)
+            connection = _Connection(client, server, self._take_marker, self._note)
+            self._connections.append(connection)
             threading.Thread(target=connection.ask, daemon=True).start()
             threading.Thread(target=connection.answer, daemon=True).start()
+
+    def _note(self, data: bytes) -> None:
+        self.said += data
 
     def _take_marker(self, request: bytes) -> bool:
         if self._marker is None or self._marker not in request:
@@ -66,22 +78,30 @@ class Proxy:
 
 
 class _Connection:
-    def __init__(self, client: socket.socket, server: socket.socket, loses: Callable[[bytes], bool]) -> None:
+    def __init__(
+        self,
+        client: socket.socket,
+        server: socket.socket,
+        loses: Callable[[bytes], bool],
+        note: Callable[[bytes], None],
+    ) -> None:
         self._client = client
         self._server = server
         self._loses = loses
-        self._cut = False
+        self._note = note
+        self.cut = False
 
     def ask(self) -> None:
         while data := _receive(self._client):
-            self._cut = self._cut or self._loses(data)
+            self.cut = self.cut or self._loses(data)
             _send(self._server, data)
         _end(self._server)
 
     def answer(self) -> None:
         # The first words of an answer come when all of a simple query is done, its commit included.
-        while (data := _receive(self._server)) and not self._cut:
+        while (data := _receive(self._server)) and not self.cut:
             _send(self._client, data)
+            self._note(data)
         _end(self._client)
         _end(self._server)
 

@@ -45,13 +45,22 @@ class Streaming:
         await (self.streams.of_job(req, resp, job_id) if job_id else self.streams.of_all(req, resp))
         return resp
 
+    async def begins_behind(self, resp: falcon.asgi.Response) -> int:
+        """The id with which a stream begins that was asked for none. It is left then."""
+        watcher: Any = resp.stream
+        ((kind, number, _),) = server_sent([await anext(watcher)])
+        await watcher.close()
+        assert not kind
+        return number or 0
+
     async def events(self, resp: falcon.asgi.Response) -> AsyncGenerator[tuple[str, int | None, dict[str, Any]], None]:
         """What a stream tells, until it ends."""
         watcher: Any = resp.stream
         try:
             async for piece in watcher:
-                for event in server_sent(iter(piece.decode().split("\n"))):
-                    yield event
+                for event in server_sent([piece]):
+                    if event[0]:
+                        yield event
         finally:
             await watcher.close()
 

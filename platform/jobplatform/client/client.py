@@ -127,10 +127,11 @@ class Client:
                     if answer.status_code != httpx.codes.OK:
                         answer.read()
                         raise error_of(answer)
-                    for kind, number, data in server_sent(answer.iter_lines()):
+                    for kind, number, data in server_sent(answer.iter_bytes()):
                         pause = _FIRST_PAUSE
                         after = number if number is not None else after
-                        yield kind, data
+                        if kind:
+                            yield kind, data
                         if job_id and kind == "transition" and data["to"] in FINAL:
                             return
             except (httpx.TransportError, Unavailable, TooManyRequests):

@@ -30,6 +30,8 @@ class Snapshot(NamedTuple):
     xmin: int
     xmax: int
     running: frozenset[int]
+    #: The id of the last transition, in the order, that no running transaction can add one before. 0: there is none.
+    newest: int
 
     def shows(self, xid: int) -> bool:
         """Whether what the transaction wrote could be seen."""
@@ -68,9 +70,9 @@ class ProgressRow(NamedTuple):
 
 def snapshot() -> Snapshot:
     """What can be seen now."""
-    text = str(database.execute_sql("SELECT pg_current_snapshot()::text").fetchone()[0])
+    text, newest = database.execute_sql(_SNAPSHOT).fetchone()
     xmin, xmax, running = text.split(":")
-    return Snapshot(int(xmin), int(xmax), frozenset(map(int, filter(None, running.split(",")))))
+    return Snapshot(int(xmin), int(xmax), frozenset(map(int, filter(None, running.split(",")))), newest or 0)
 
 
 def position_of(transition_id: int) -> Position | None:
@@ -102,6 +104,12 @@ def _rows(found: list[tuple[str, ...]]) -> list[FeedRow]:
     return [FeedRow(int(xid), *rest) for xid, *rest in found]  # type: ignore[arg-type]
 
 
+_SNAPSHOT = """
+    SELECT pg_current_snapshot()::text, (
+        SELECT id FROM transitions WHERE xid < pg_snapshot_xmin(pg_current_snapshot())
+        ORDER BY xid DESC, id DESC LIMIT 1
+    )
+"""
 _POSITION = Query(Transition.select(Transition.xid.cast("text")).where(Transition.id == SQL("%s", [Parameter("id")])))
 
 _STABLE = Transition.xid < fn.pg_snapshot_xmin(fn.pg_current_snapshot())
