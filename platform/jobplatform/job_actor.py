@@ -16,6 +16,7 @@ from jobplatform.high_first import DEFAULT, HIGH
 from jobplatform.hints import actor_name
 from jobplatform.job_id import new_job_id
 from jobplatform.message import JobMessage
+from jobplatform.options import JOB_OPTIONS, fault_of
 from jobplatform.signature import Signature
 
 P = ParamSpec("P")
@@ -26,21 +27,6 @@ PRIORITIES: Final = {"default": DEFAULT, "high": HIGH}
 
 #: What may be wanted where another job holds a unique key.
 CONFLICTS: Final = ("reject", "return", "replace")
-
-#: The options that one job may have of its own. All of them can be told in JSON.
-JOB_OPTIONS: Final = frozenset(
-    {
-        "max_retries",
-        "min_backoff",
-        "max_backoff",
-        "time_limit",
-        "max_age",
-        "notify_shutdown",
-        "on_success",
-        "on_failure",
-        "on_retry_exhausted",
-    }
-)
 
 _TYPE: Final = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
 
@@ -132,14 +118,14 @@ class JobActor(dramatiq.Actor[P, R], Generic[P, R]):
         """Build a message for a new job from a payload that `signature` has checked.
 
         Raises:
-            Unsupported: an unknown priority, way out of a conflict, or option.
+            Unsupported: an unknown priority, way out of a conflict, or option, or an option of the wrong kind.
         """
         if priority not in PRIORITIES:
             raise Unsupported(f"The priority must be one of {', '.join(PRIORITIES)}, not {priority!r}.")
         if on_conflict not in CONFLICTS:
             raise Unsupported(f"on_conflict must be one of {', '.join(CONFLICTS)}, not {on_conflict!r}.")
-        if unknown := (options or {}).keys() - JOB_OPTIONS:
-            raise Unsupported(f"A job cannot have the option {', '.join(sorted(unknown))}.")
+        if options:
+            _check(options)
         return JobMessage.made_of(
             queue_name=priority,
             actor_name=actor_name(self.type, priority),
@@ -199,9 +185,9 @@ def make_actor(broker: Broker, type: str, function: Callable[P, R], options: dic
         raise InvalidActor(f"{type} has the option {', '.join(sorted(unknown))}, which does not exist.")
     if options.keys() & {"pipe_target", "pipe_ignore"}:
         raise Unsupported("Pipelines are not supported: send the next job from the actor, or with on_success.")
-    if options.get("on_crash", "retry") not in ("retry", "fail"):
-        raise InvalidActor(f"{type}: on_crash is 'retry' or 'fail', not {options['on_crash']!r}.")
     options = {name: _actor_name(value) if name.startswith("on_") else value for name, value in options.items()}
+    if (fault := fault_of(options)) is not None:
+        raise InvalidActor(f"{type}: {fault}.")
     try:
         signature = Signature(type, function)
     except (TypeError, NameError, ValueError) as error:
@@ -218,6 +204,13 @@ def make_actor(broker: Broker, type: str, function: Callable[P, R], options: dic
 def refuse(what: str) -> NoReturn:
     """Say of a Dramatiq feature that it is not offered here."""
     raise Unsupported(f"{what} are not supported: the journal keeps results, and jobs send further jobs.")
+
+
+def _check(options: Mapping[str, Any]) -> None:
+    if unknown := options.keys() - JOB_OPTIONS:
+        raise Unsupported(f"A job cannot have the option {', '.join(sorted(unknown))}.")
+    if (fault := fault_of(options)) is not None:
+        raise Unsupported(f"A job cannot have this option: {fault}.")
 
 
 def _as_json(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -51,7 +51,11 @@ def failure_of(error: BaseException, kind: Kind = "error") -> str:
         message = str(error)
     except Exception as broken:  # an exception's own __str__ may raise, and must not cost its record
         message = f"(its message cannot be read: {type(broken).__name__})"
-    return failure(kind, message, type=type(error).__qualname__, trace="".join(traceback.format_exception(error)))
+    try:
+        trace = "".join(traceback.format_exception(error))
+    except Exception:  # nor must what else it carries, such as notes
+        trace = None
+    return failure(kind, message, type=type(error).__qualname__, trace=trace)
 
 
 def _clean(text: str) -> str:

@@ -1,7 +1,8 @@
 """How an attempt ended: decided from what Dramatiq and the actor left behind, in the order of P11."""
 
+import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from dramatiq.broker import Broker, MessageProxy
 from dramatiq.common import compute_backoff
@@ -12,6 +13,8 @@ from jobplatform.delay import milliseconds
 from jobplatform.outcome import Unstorable, failure, failure_of, result_text
 from jobplatform.settings import Settings
 from jobplatform.states import Event
+
+log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,36 @@ def verdict_on(
     result: Any,
     exception: BaseException | None,
 ) -> Verdict:
-    """Decide on an attempt that ran. `Retries` has decided before: it failed the message, or asked for a retry."""
+    """Decide on an attempt that ran. `Retries` has decided before: it failed the message, or asked for a retry.
+
+    Raises:
+        MemoryError: there is no room even for that. Whatever else goes wrong is an outcome: without one, the job
+            would be given back, and run and fail to end in the same way for ever.
+    """
+    try:
+        return _decide(attempt, message, broker, settings, result, exception)
+    except MemoryError:
+        raise
+    except Exception as error:
+        log.critical("The end of job %s cannot be told, so it failed.", attempt.job_id, exc_info=True)
+        return Verdict(Event.FAILED, error=failure_of(error))
+
+
+def verdict_on_skipped(message: MessageProxy) -> Verdict:
+    """Decide on an attempt that another middleware refused to run after it was claimed."""
+    if message.failed:
+        return Verdict(Event.FAILED, error=failure("expired", "The job was too old to start: max_age had passed."))
+    return Verdict(Event.FAILED, error=failure("skipped", "A middleware skipped the job."))
+
+
+def _decide(
+    attempt: Attempt,
+    message: MessageProxy,
+    broker: Broker,
+    settings: Settings,
+    result: Any,
+    exception: BaseException | None,
+) -> Verdict:
     if attempt.struck_by is Cancelled and isinstance(exception, Cancelled):
         return Verdict(Event.CANCELLED)
     if isinstance(exception, Shutdown):
@@ -50,13 +82,6 @@ def verdict_on(
         return Verdict(Event.COMPLETED, result=result_text(result))
     except Unstorable as error:
         return Verdict(Event.FAILED, error=failure("unstorable", f"The result cannot be stored: {error}"))
-
-
-def verdict_on_skipped(message: MessageProxy) -> Verdict:
-    """Decide on an attempt that another middleware refused to run after it was claimed."""
-    if message.failed:
-        return Verdict(Event.FAILED, error=failure("expired", "The job was too old to start: max_age had passed."))
-    return Verdict(Event.FAILED, error=failure("skipped", "A middleware skipped the job."))
 
 
 def _interrupted(attempt: Attempt) -> Verdict:

@@ -234,6 +234,17 @@ def test_a_plain_dramatiq_message_becomes_a_job_with_its_payload_on_record(
     assert workshop.column(message.message_id, "options") == {"max_retries": 1}
 
 
+def test_an_option_of_the_wrong_kind_is_refused_to_a_job_and_to_an_actor(
+    workshop: Workshop, probe: JobActor[..., Any]
+) -> None:
+    with pytest.raises(Unsupported, match="max_retries is a whole number, not '3'"):
+        probe.send_with_options(max_retries="3")
+    with pytest.raises(InvalidActor, match="OTHER: throws is an exception class"):
+        workshop.actor("OTHER", throws=[ValueError])(lambda: None)
+
+    assert workshop.jobs("PROBE") == []
+
+
 def test_ids_do_not_collide_when_a_program_seeds_the_random_numbers(
     workshop: Workshop, probe: JobActor[..., Any]
 ) -> None:

@@ -11,7 +11,7 @@ from jobplatform import current_job
 from jobplatform.delay import LONGEST_DELAY, milliseconds
 from jobplatform.journal import Settle
 from jobplatform.states import Event
-from tests.services.journal import read
+from tests.services.journal import new_job, open_jobs, read
 from tests.services.workshop import Workshop
 
 
@@ -156,6 +156,22 @@ def test_p11_without_retries_to_decide_the_rows_policy_does(
 
     assert workshop.history(job_id) == ["enqueued", "started", "retry_planned", "released", "started", "failed"]
     assert workshop.error(job_id)["message"] == "in the actor"
+
+
+def test_p11_an_end_that_cannot_be_told_fails_the_job(workshop: Workshop) -> None:
+    """Its options are from a time, or a hand, that did not check them. Once, it was given back and ran for ever."""
+
+    @workshop.actor("PROBE")
+    def probe(n: int) -> None:  # noqa: ARG001
+        raise Trouble("in the actor")
+
+    (opened,) = open_jobs(new_job(options='{"max_retries": "3"}'))
+
+    workshop.finish(opened.id)
+
+    assert workshop.history(opened.id) == ["enqueued", "resent", "started", "failed"]
+    assert workshop.error(opened.id)["type"] == "TypeError"
+    assert "Trouble: in the actor" in workshop.error(opened.id)["traceback"]
 
 
 def test_p12_counters_and_options_come_from_the_row_whatever_the_hint_says(workshop: Workshop) -> None:

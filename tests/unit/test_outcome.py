@@ -47,6 +47,17 @@ def test_an_error_tells_its_type_its_place_and_its_cause() -> None:
     assert "in fail" in kept["traceback"]
 
 
+def test_an_error_whose_notes_cannot_be_read_is_kept_without_its_trace() -> None:
+    def refuse(_: object) -> NoReturn:
+        raise RuntimeError
+
+    hostile = type("Hostile", (ValueError,), {"__notes__": property(refuse)})
+
+    kept = json.loads(failure_of(hostile("known")))
+
+    assert (kept["message"], kept["traceback"]) == ("known", None)
+
+
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(),

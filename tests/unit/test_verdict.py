@@ -148,6 +148,29 @@ def test_p11_with_neither_the_policy_decides_the_jobs_own_before_the_actors_befo
     assert (given.delay_ms is not None) == again
 
 
+@pytest.mark.parametrize("actor", [{"max_retries": "3"}, {"min_backoff": "1s"}])
+def test_a_verdict_that_cannot_be_reached_is_a_failure_that_shows_both_errors(actor: dict[str, Any]) -> None:
+    try:
+        raise ValueError("of the actor")
+    except ValueError as error:
+        given = verdict(exception=error, actor=actor)
+
+    assert (given.event, kind(given)) == (Event.FAILED, "error")
+    assert given.error is not None
+    assert "TypeError" in given.error
+    assert "ValueError: of the actor" in given.error
+
+
+def test_p6_a_lack_of_memory_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(_: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("jobplatform.verdict.result_text", no_room)
+
+    with pytest.raises(MemoryError):
+        verdict(result=1)
+
+
 @pytest.mark.parametrize(("retries", "most"), [(0, 2_000), (1, 4_000), (2, 4_000)])
 def test_the_policys_pause_grows_with_the_retries_up_to_its_limit(retries: int, most: int) -> None:
     pauses = [verdict(exception=ValueError(), retries=retries).delay_ms for _ in range(50)]
