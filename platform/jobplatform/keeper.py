@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Final
 
@@ -69,7 +69,9 @@ class Keeper:
         self._deaths = DeathWatch(settings.death_after, settings.frozen_after)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self.run, name="keeper", daemon=True)
-        self._swept_at = time.monotonic()
+        # Keepers that started together do not all go through one folder at once.
+        self._sweep_at = time.monotonic() + random.uniform(0, _SWEEP_EVERY)  # noqa: S311
+        self._sweeping: Iterator[object] | None = None
         self._forgets = True
         self._rest_until = dict.fromkeys(QUEUES, 0.0)
         self._id: int | None = None
@@ -130,10 +132,7 @@ class Keeper:
             self._sender.return_deliveries(broker)
         resent = [self._resend(queue) for queue in self._awake()]
         acts = self._act()
-        if time.monotonic() - self._swept_at > _SWEEP_EVERY:
-            self._swept_at = time.monotonic()
-            self._forgets = True
-            self._sweep()
+        self._sweep()
         forgotten = self._forget()
         tick = self._settings.keeper_tick / 1000
         self._done += keepers.Done(released, rescued, sum(resent))
@@ -207,10 +206,17 @@ class Keeper:
         return len(hints)
 
     def _sweep(self) -> None:
+        """Now and again go through the output folder, a batch at the most."""
+        if time.monotonic() > self._sweep_at:
+            self._sweep_at = time.monotonic() + _SWEEP_EVERY
+            self._forgets = True
+            self._sweeping = self._sweeping or sweep(self._settings.output_dir)
         try:
-            sweep(self._settings.output_dir)
+            if self._sweeping is not None and next(self._sweeping, None) is None:
+                self._sweeping = None
         except OSError as error:  # no reason to leave the jobs alone
             log.warning("The output folder cannot be swept: %s", error)
+            self._sweeping = None
 
     def _forget(self) -> int:
         """Delete idempotency keys that have expired, a batch at the most, until there are no more of them."""

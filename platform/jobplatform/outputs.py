@@ -12,6 +12,9 @@ from typing import BinaryIO, Final
 #: How an unfinished file ends. It lies beside the finished one, so that the rename cannot cross file systems.
 UNFINISHED: Final = ".part"
 
+#: What may follow the job's id in a file's name, as a regular expression.
+SUFFIXES: Final = r"(?:\.[A-Za-z0-9]+)*"
+
 
 class Output:
     """A file that is being written."""
@@ -39,8 +42,10 @@ class Output:
 
 def file_name(job_id: str, attempt: int, suffix: str) -> str:
     """``<job id>.csv``, and from the second attempt on ``<job id>.<attempt>.csv``: no ghost can replace it."""
-    if suffix and (not suffix.startswith(".") or not suffix[1:].replace(".", "").isalnum()):
+    if not re.fullmatch(SUFFIXES, suffix):
         raise ValueError(f"A suffix is a point followed by letters and digits, such as '.csv', not {suffix!r}.")
+    if suffix.endswith(UNFINISHED):
+        raise ValueError(f"The suffix {UNFINISHED} is that of unfinished files.")
     return f"{job_id}{suffix}" if attempt <= 1 else f"{job_id}.{attempt}{suffix}"
 
 
@@ -91,7 +96,7 @@ def open_made(folder: str, job_id: str, path: str) -> MadeFile | None:
     could lead anywhere.
     """
     name = path.rpartition("/")[2]
-    if not re.fullmatch(rf"{re.escape(job_id)}(?:\.[A-Za-z0-9]+)*", name) or name.endswith(UNFINISHED):
+    if not re.fullmatch(re.escape(job_id) + SUFFIXES, name) or name.endswith(UNFINISHED):
         return None
     try:
         inside = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -235,32 +235,51 @@ def test_several_keepers_send_each_lost_hint_once(workshop: Workshop, look: Look
     assert look.resent() == len(waiting(look)) == 20
 
 
-def test_the_output_folder_is_swept_from_time_to_time(
+def test_the_output_folder_is_swept_from_time_to_time_a_batch_at_a_tick(
     workshop: Workshop, look: Look, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    swept: list[str] = []
-    monkeypatch.setattr("jobplatform.keeper.sweep", lambda folder: swept.append(folder))
-    look.keeper.tick()
-    monkeypatch.setattr(look.keeper, "_swept_at", time.monotonic() - 601)
+    done: list[str] = []
 
-    look.keeper.tick()
-    look.keeper.tick()
+    def sweep(folder: str) -> Iterator[list[Path]]:
+        for n in range(3):
+            done.append(f"{n} of {folder}")
+            yield []
 
-    assert swept == [workshop.settings.output_dir]
+    monkeypatch.setattr("jobplatform.keeper.sweep", sweep)
+    look.keeper.tick()
+    assert done == []
+    monkeypatch.setattr(look.keeper, "_sweep_at", time.monotonic())
+    look.keeper.tick()
+    assert len(done) == 1
+    monkeypatch.setattr(look.keeper, "_sweep_at", time.monotonic())  # before the sweep has ended, which goes on
+
+    for _ in range(4):
+        look.keeper.tick()
+
+    assert done == [f"{n} of {workshop.settings.output_dir}" for n in range(3)]
+
+
+def test_keepers_that_start_together_sweep_at_different_times(workshop: Workshop) -> None:
+    first = [Keeper(workshop.settings)._sweep_at - time.monotonic() for _ in range(8)]
+
+    assert 0 <= min(first) < max(first) <= 600
+    assert max(first) - min(first) > 10
 
 
 def test_an_output_folder_that_cannot_be_swept_stops_nothing(
     workshop: Workshop, look: Look, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def refuse(_: str) -> None:
+    def refuse(_: str) -> Iterator[list[Path]]:
+        yield []
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("jobplatform.keeper.sweep", refuse)
-    monkeypatch.setattr(look.keeper, "_swept_at", time.monotonic() - 601)
+    monkeypatch.setattr(look.keeper, "_sweep_at", time.monotonic())
 
-    assert look.keeper.tick() == workshop.settings.keeper_tick / 1000
+    for _ in range(3):
+        assert look.keeper.tick() == workshop.settings.keeper_tick / 1000
 
-    assert "Permission denied" in caplog.text
+    assert caplog.text.count("Permission denied") == 1
 
 
 @contextmanager
@@ -320,6 +339,6 @@ def test_idempotency_keys_that_have_expired_are_deleted_batch_by_batch_and_then_
     read(url, "UPDATE idempotency_keys SET expires_at = clock_timestamp()")
     look.keeper.tick()
     assert read(url, "SELECT key FROM idempotency_keys") == [("d",)], "not at every tick"
-    look.keeper._swept_at -= 601
+    look.keeper._sweep_at = time.monotonic()
     look.keeper.tick()
     assert read(url, "SELECT key FROM idempotency_keys") == []

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from jobplatform.outputs import UNFINISHED, file_name, open_output
+from jobplatform.outputs import UNFINISHED, file_name, open_made, open_output
+from jobplatform.sweep import _NAME, _is_named
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,25 @@ def test_a_files_name_tells_its_job_and_from_the_second_on_its_attempt(attempt: 
 def test_a_suffix_cannot_lead_elsewhere(suffix: str) -> None:
     with pytest.raises(ValueError, match="suffix"):
         file_name("id", 1, suffix)
+
+
+@pytest.mark.parametrize("suffix", [".part", ".csv.part", ".csv.", ".a..b", ".é", ".²"])
+def test_what_could_not_be_read_or_kept_cannot_be_written(suffix: str) -> None:
+    with pytest.raises(ValueError, match="suffix"):
+        file_name("id", 1, suffix)
+
+
+@pytest.mark.parametrize("suffix", ["", ".csv", ".tar.gz", ".part.csv"])
+def test_what_can_be_written_can_be_read_and_is_kept(suffix: str, tmp_path: Path) -> None:
+    job_id = "0190163d-8694-739b-aea5-966c26f8ad91"
+    with open_output(str(tmp_path), file_name(job_id, 2, suffix)) as output:
+        output.write(b"made")
+
+    made = open_made(str(tmp_path), job_id, output.path)
+    assert made is not None
+    made.close()
+    assert _NAME.fullmatch(made.name)
+    assert _is_named(made.name, f'{{"filePath": "{output.path}"}}')
 
 
 def test_a_file_appears_when_the_block_ends(tmp_path: Path) -> None:
