@@ -16,7 +16,7 @@ from dramatiq.middleware import Middleware, MiddlewareError, SkipMessage
 from jobplatform.attempt import Attempt, held_attempt, hold
 from jobplatform.claims import Claims, QueuePaused
 from jobplatform.context import write_through
-from jobplatform.errors import InvalidPayload
+from jobplatform.errors import DatabaseUnavailable, InvalidPayload
 from jobplatform.hands import Hands
 from jobplatform.hints import HintSender
 from jobplatform.journal import (
@@ -178,7 +178,8 @@ class Recorder(Middleware):
 
         The hint may be acknowledged before that. If the process dies in between, the row still says that it runs it.
         """
-        settled = self.writer.put(
+        self._write(
+            attempt,
             Settle(
                 job_id=attempt.job_id,
                 type=attempt.type,
@@ -192,13 +193,19 @@ class Recorder(Middleware):
                 progress=attempt.progress,
                 delay_ms=verdict.delay_ms,
                 follow_ups=attempt.follow_ups,
-            )
+            ),
         )
-        settled.add_done_callback(lambda done: self._settled(attempt, done))
 
-    def _settled(self, attempt: Attempt, settled: "Future[Settled]") -> None:
+    def _write(self, attempt: Attempt, outcome: Settle) -> None:
+        self.writer.put(outcome).add_done_callback(lambda done: self._written(attempt, outcome, done))
+
+    def _written(self, attempt: Attempt, outcome: Settle, settled: "Future[Settled]") -> None:
+        error = settled.exception()
+        if isinstance(error, DatabaseUnavailable) and not self.writer.closed:
+            self._write(attempt, outcome)  # the writer died: another thread of its goes on until the process ends
+            return
         self.claims.ended(attempt)
-        if (error := settled.exception()) is not None:
+        if error is not None:
             log.critical("The outcome of job %s is lost: %s", attempt.job_id, error)
         elif not settled.result().accepted:
             log.warning(

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from peewee import PeeweeException
@@ -63,30 +64,47 @@ class Writer:
 
     @property
     def died(self) -> bool:
-        """Whether the thread has ended without being asked to (P23)."""
-        return self._thread is not None and not self._thread.is_alive() and not self._closed.is_set()
+        """Whether a thread has ever ended without being asked to (P23). Another one writes what was put since."""
+        return self._died
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has been told to end."""
+        return self._closed.is_set()
 
     def close(self, timeout: float) -> bool:
         """Write what is still waiting, then end. Whether all was written within ``timeout`` seconds."""
-        thread = self._thread
+        until = time.monotonic() + timeout
+        thread = self._present_thread()
         self._closed.set()
         self._queue.put(None)
-        if thread is not None:
-            thread.join(timeout)
-        return thread is None or not thread.is_alive()
+        while thread is not None:
+            thread.join(max(0.0, until - time.monotonic()))
+            if thread.is_alive():
+                return False
+            thread = self._present_thread()  # one that died has another one follow
+        return True
 
     def _start_over(self) -> None:
         self._queue: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
         self._closed = threading.Event()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._died = False
+
+    def _present_thread(self) -> threading.Thread | None:
+        with self._starting:
+            return self._thread if self._thread is not None and self._thread.is_alive() else None
 
     def _start(self) -> None:
         with self._starting:
             if self._thread is None or not self._thread.is_alive():
-                thread = threading.Thread(target=self._run, name="writer", daemon=True)
-                thread.start()
-                self._thread = thread  # once it runs: before, it would look as if it had died
+                self._begin()
+
+    def _begin(self) -> None:
+        thread = threading.Thread(target=self._run, name="writer", daemon=True)
+        thread.start()
+        self._thread = thread  # once it runs: before, it would look as if it had ended
 
     def _run(self) -> None:
         batch: list[_Asked] = []
@@ -97,8 +115,8 @@ class Writer:
                 self._write(batch)
                 batch = []  # what it carried may be large
         except BaseException as error:
-            log.critical("The writer died.", exc_info=True)
-            self._fail_all(batch, error)
+            self._died = True
+            self._hand_over(batch, error)
         finally:
             give_up_connection()
 
@@ -168,14 +186,21 @@ class Writer:
         log.warning("Refused: %s of %s: %s", type(asked.item).__name__, asked.item.locks or "new jobs", refusal)
         _answer(asked, refusal)
 
-    def _fail_all(self, batch: Sequence[_Asked], error: BaseException) -> None:
+    def _hand_over(self, batch: list[_Asked], error: BaseException) -> None:
+        """Die: tell all that wait, and have another thread write what is put meanwhile. They may put the same again."""
+        log.critical("The writer died.", exc_info=error)
+        with suppress(queue.Empty):
+            while True:
+                if (waiting := self._queue.get_nowait()) is not None:
+                    waiting.answer.set_running_or_notify_cancel()
+                    batch.append(waiting)
         failure = DatabaseUnavailable(f"The writer died: {_line(error)}")
         for asked in batch:
             _answer(asked, failure)
-        while not self._queue.empty():
-            if (waiting := self._queue.get()) is not None:
-                waiting.answer.set_running_or_notify_cancel()
-                _answer(waiting, failure)
+        with self._starting:
+            self._thread = None
+            if not self._queue.empty():
+                self._begin()
 
 
 def _still_wanted(batch: Sequence[_Asked], error: Exception) -> list[_Asked]:

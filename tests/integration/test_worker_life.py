@@ -12,8 +12,8 @@ import pytest
 from dramatiq.middleware import Shutdown
 from dramatiq.threading import raise_thread_exception
 
-from jobplatform import current_job
-from jobplatform.journal import Claim, LogLine
+from jobplatform import current_job, journal
+from jobplatform.journal import Claim, LogLine, Settle
 from jobplatform.local.postgres import Postgres
 from jobplatform.models import database
 from tests.services.journal import read
@@ -162,6 +162,33 @@ def test_p23_whichever_thread_is_lost_the_process_ends_itself(
         assert workshop.broker.recorder.lifeline.stopping, "and claims nothing more"
 
     assert "The worker lost a thread" in caplog.text
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_p23_a_writer_that_dies_with_an_outcome_ends_the_process_and_loses_nothing(
+    workshop: Workshop, signals: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others ask for things all the time, so another thread of the writer's goes on before anybody has looked."""
+    commit, dead = journal.commit, threading.Event()
+
+    def die_once_of_an_outcome(items: Any) -> Any:
+        if not dead.is_set() and any(isinstance(item, Settle) for item in items):
+            dead.set()
+            raise SystemExit
+        return commit(items)
+
+    monkeypatch.setattr(journal, "commit", die_once_of_an_outcome)
+
+    @workshop.actor("PROBE")
+    def probe() -> None: ...
+
+    job_id = probe.send().message_id
+    with workshop.open():
+        workshop.until(job_id, "completed")
+        assert dead.is_set()
+        assert eventually(lambda: signals) == [signal.SIGTERM]
+
+    assert workshop.history(job_id) == ["enqueued", "started", "completed"]
 
 
 def _end(thread: threading.Thread) -> None:

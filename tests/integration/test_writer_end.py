@@ -6,6 +6,9 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
+import pytest
+
+from jobplatform import journal
 from jobplatform.journal import Open
 from jobplatform.writer import Writer
 from tests.services.journal import new_job, read
@@ -55,3 +58,30 @@ def test_an_item_that_comes_just_as_the_writer_ends_is_written(journal_url: str)
 
     assert len(late[0].result(10)) == 1
     assert read(journal_url, "SELECT count(*) FROM jobs") == [(2,)]
+
+
+def test_what_is_put_again_by_those_who_hear_of_the_writers_death_is_written_before_it_is_closed(
+    journal_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit, dead = journal.commit, threading.Event()
+
+    def die_once(items: Any) -> Any:
+        if not dead.is_set():
+            dead.set()
+            raise SystemExit
+        return commit(items)
+
+    monkeypatch.setattr(journal, "commit", die_once)
+    writer, again = Writer(list), []
+    jobs = [new_job() for _ in range(20)]
+    for job in jobs:
+        told = writer.put(Open([job]))
+        told.add_done_callback(lambda told, job=job: told.exception() and again.append(writer.put(Open([job]))))  # type: ignore[misc]
+
+    assert dead.wait(10)
+    assert writer.close(10)
+
+    assert writer.died
+    assert again
+    assert all(future.result(0) for future in again)
+    assert read(journal_url, "SELECT count(*) FROM jobs") == [(20,)]
