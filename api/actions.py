@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 import falcon
 import falcon.asgi
 import msgspec
+from msgspec import Meta
 
 from api.act_body import ReasonBody, invalid, read_body
 from api.answers import Answers
@@ -20,7 +21,7 @@ from api.problems import ACTION_NOT_FOUND, UNAVAILABLE, Problem
 from api.reply import NO_STORE, REVALIDATE, reply
 from api.request import Request
 from api.submission import ENVELOPE_BYTES
-from api.views import rfc3339, rfc3339_or_none
+from api.views import Count, rfc3339, rfc3339_or_none
 from jobplatform import bulk
 from jobplatform.broker import JobBroker
 from jobplatform.errors import DatabaseUnavailable, Fault, SchemaMissing
@@ -55,6 +56,30 @@ class ActionBody(ReasonBody, rename="camel", forbid_unknown_fields=True, kw_only
     dry_run: bool | None = None
 
 
+class Matched(msgspec.Struct):
+    """What an action would be done to."""
+
+    matched: Count
+    bounded: Annotated[bool, Meta(description="Whether there may be more: it counted no further.")]
+
+
+class Action(msgspec.Struct, rename="camel"):
+    """Something that was done to many jobs, or to a queue."""
+
+    id: str
+    kind: Annotated[str, Meta(extra_json_schema={"enum": ["cancel", "retry", "pause", "resume"]})]
+    filter: msgspec.Raw
+    reason: str | None
+    who: str | None
+    request_id: str | None
+    matched: Annotated[Count, Meta(description="So many jobs fit when it was asked for.")]
+    done: Annotated[Count, Meta(description="So many jobs were looked at.")]
+    changed: Annotated[Count, Meta(description="To so many of them it was done.")]
+    created_at: str
+    updated_at: str
+    finished_at: str | None
+
+
 class Actions:
     """The actions."""
 
@@ -84,7 +109,7 @@ class Actions:
         which = _filter(body.filter)
         count = await self._findings.ask(bulk.count, body.kind, which)
         if body.dry_run:
-            reply(resp, msgspec.json.encode({"matched": count.matched, "bounded": count.bounded}), NO_STORE)
+            reply(resp, msgspec.json.encode(Matched(count.matched, count.bounded)), NO_STORE)
             return
         item = RecordAction(
             kind=body.kind,
@@ -159,21 +184,21 @@ def _has_no_word(text: str) -> bool:
     return not text.replace(",", " ").strip()
 
 
-def _view(row: ActionRow) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "kind": row.kind,
-        "filter": msgspec.Raw(row.filter),
-        "reason": row.reason,
-        "who": row.who,
-        "requestId": row.request_id,
-        "matched": row.matched,
-        "done": row.done,
-        "changed": row.changed,
-        "createdAt": rfc3339(row.created_at),
-        "updatedAt": rfc3339(row.updated_at),
-        "finishedAt": rfc3339_or_none(row.finished_at),
-    }
+def _view(row: ActionRow) -> Action:
+    return Action(
+        row.id,
+        row.kind,
+        msgspec.Raw(row.filter),
+        row.reason,
+        row.who,
+        row.request_id,
+        row.matched,
+        row.done,
+        row.changed,
+        rfc3339(row.created_at),
+        rfc3339(row.updated_at),
+        rfc3339_or_none(row.finished_at),
+    )
 
 
 def _not_known(error: DatabaseUnavailable, action_id: str) -> Problem:

@@ -1,7 +1,7 @@
 """``POST /jobs/batch``: submitting many jobs at once, all or none."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
 import falcon.asgi
 import msgspec
@@ -13,9 +13,10 @@ from api.idempotency import read_key
 from api.problems import JOB_NOT_FOUND, Problem
 from api.reply import NO_STORE, reply
 from api.request import Request
+from api.room import Room
 from api.submission import Submission
 from api.turns import in_turns
-from api.views import present_json
+from api.views import Count, present_json
 from jobplatform import queries
 from jobplatform.broker import JobBroker
 from jobplatform.inquiries import Inquiries
@@ -25,6 +26,15 @@ from jobplatform.settings import Settings
 
 #: A batch may take so many times as long as a single submit.
 _PATIENCE: Final = 10
+#: So many of the largest bodies a process holds at once.
+_BODIES: Final = 4
+
+
+class BatchValid(msgspec.Struct):
+    """A batch that would be accepted."""
+
+    valid: Literal[True]
+    jobs: Count
 
 
 class Batch:
@@ -36,15 +46,20 @@ class Batch:
         self._submissions = BatchSubmissions(broker.types, settings.max_payload_bytes)
         self._acceptance = Acceptance(broker, _PATIENCE * settings.submit_timeout, "/jobs/{}".format)
         self._max_body_bytes = settings.max_body_bytes
+        self._room = Room(_BODIES * settings.max_body_bytes)
         self._key_ttl = settings.idempotency_ttl
 
     async def on_post(self, req: Request, resp: falcon.asgi.Response) -> None:
         """Submit jobs: 201 when all rows are committed, and not before; 200 where that was done already."""
-        body = await req.json_body(self._max_body_bytes)
+        with self._room.share() as share:
+            body = await req.json_body(self._max_body_bytes, share)
+            await self._submit(req, resp, body)
+
+    async def _submit(self, req: Request, resp: falcon.asgi.Response, body: bytes) -> None:
         jobs = await self._submissions.read(body)
         key = read_key(req, body, self._key_ttl)
         if only_validates(req):
-            reply(resp, msgspec.json.encode({"valid": True, "jobs": len(jobs)}), NO_STORE)
+            reply(resp, msgspec.json.encode(BatchValid(True, len(jobs))), NO_STORE)
             return
         messages = [job.message(req) async for turn in in_turns(jobs) for job in turn]
         accepted = await self._acceptance.of(messages, key)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 
 import falcon.asgi
 import msgspec
@@ -9,8 +10,17 @@ import msgspec
 from api.findings import Findings
 from api.reply import reply
 from api.request import Request
+from api.views import Count
 from jobplatform.queries.counts import Counts, Kind
 from jobplatform.states import Status
+
+
+class CountsView(msgspec.Struct, rename="camel"):
+    """How many jobs there are."""
+
+    total: Count
+    by_status: Mapping[str, Count]
+    by_type: Mapping[str, Mapping[str, Count]]
 
 
 class Counting:
@@ -56,13 +66,12 @@ class JobCounts:
     async def on_get(self, _req: Request, resp: falcon.asgi.Response) -> None:
         """Show how many there are: all statuses, and the types and their statuses that occur."""
         counted = await self._counting.now()
-        by_status = Counter(dict.fromkeys(Status, 0))
+        by_status = Counter(dict.fromkeys(map(str, Status), 0))
         by_type: dict[str, Counter[str]] = defaultdict(Counter)
         for kind, number in sorted(counted.items()):
-            by_status[Status(kind.status)] += number
+            by_status[kind.status] += number
             by_type[kind.type][kind.status] += number
-        answer = {"total": by_status.total(), "byStatus": by_status, "byType": by_type}
-        reply(resp, msgspec.json.encode(answer))
+        reply(resp, msgspec.json.encode(CountsView(by_status.total(), by_status, by_type)))
 
     on_head = on_get
 

@@ -8,13 +8,22 @@ import msgspec
 
 from api.findings import Findings
 from api.job import not_found, parse_job_id
-from api.reasons import Circumstances, reasons
+from api.reasons import Circumstances, Reason, reasons
 from api.reply import reply
 from api.request import Request
 from jobplatform.job_actor import JobActor
 from jobplatform.queries.facts import facts
 from jobplatform.settings import Settings
 from jobplatform.states import Status
+
+
+class Explanation(msgspec.Struct, rename="camel"):
+    """The reasons, the weightiest first."""
+
+    job_id: str
+    status: str
+    summary: str
+    reasons: list[Reason]
 
 
 class Explain:
@@ -43,12 +52,6 @@ class Explain:
         actor = self._types.get(job.type)
         limit = actor.options.get("time_limit", self._time_limit) if actor else None
         found = reasons(job, Circumstances(redis, self._suspect_from, limit))
-        answer = {
-            "jobId": job.id,
-            "status": job.status,
-            "summary": found[0].message,
-            "reasons": [reason._asdict() for reason in found],
-        }
-        reply(resp, msgspec.json.encode(answer))
+        reply(resp, msgspec.json.encode(Explanation(job.id, job.status, found[0].message, found)))
 
     on_head = on_get

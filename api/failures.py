@@ -1,14 +1,30 @@
 """``GET /failures``: what goes wrong most."""
 
+from typing import Annotated
+
 import falcon.asgi
 import msgspec
+from msgspec import Meta
 
 from api.findings import Findings
 from api.parameters import Parameters
 from api.reply import reply
 from api.request import Request
 from api.views import rfc3339
-from jobplatform.queries.failures import failures
+from jobplatform.queries.failures import Failure, failures
+
+
+class FailureGroup(msgspec.Struct, rename="camel"):
+    """Failures that are alike."""
+
+    type: str
+    kind: Annotated[str | None, Meta(description="As in the `error` of their jobs.")]
+    error: str | None
+    message: str
+    count: Annotated[int, Meta(ge=1)]
+    first_at: str
+    last_at: str
+    job_ids: Annotated[list[str], Meta(description="The newest five.")]
 
 
 class Failures:
@@ -20,19 +36,19 @@ class Failures:
     async def on_get(self, req: Request, resp: falcon.asgi.Response) -> None:
         """Show the groups, the largest first; with ``?since=`` only of what failed then or later."""
         found = await self._findings.ask(failures, Parameters(req.params).time("since"))
-        items = [
-            {
-                "type": group.type,
-                "kind": group.kind,
-                "error": group.error,
-                "message": group.message,
-                "count": group.count,
-                "firstAt": rfc3339(group.first_at),
-                "lastAt": rfc3339(group.last_at),
-                "jobIds": group.job_ids,
-            }
-            for group in found
-        ]
-        reply(resp, msgspec.json.encode({"items": items}))
+        reply(resp, msgspec.json.encode({"items": [_view(group) for group in found]}))
 
     on_head = on_get
+
+
+def _view(group: Failure) -> FailureGroup:
+    return FailureGroup(
+        group.type,
+        group.kind,
+        group.error,
+        group.message,
+        group.count,
+        rfc3339(group.first_at),
+        rfc3339(group.last_at),
+        group.job_ids,
+    )

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import falcon.asgi
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from api.errors import in_general
 from api.reply import NO_STORE, reply
@@ -17,12 +18,42 @@ PATIENCE: Final = 1.0
 FRESH: Final = 1.0
 
 
+class HealthView(msgspec.Struct):
+    """The process serves."""
+
+    status: Literal["ok"]
+
+
+class Check(msgspec.Struct):
+    """Whether a dependency is there."""
+
+    status: Literal["ok", "unavailable"]
+    detail: str | UnsetType = UNSET
+
+
+class Checks(msgspec.Struct):
+    """Each dependency."""
+
+    postgres: Check
+    redis: Check
+
+
+class Readiness(msgspec.Struct):
+    """Whether the platform can accept jobs."""
+
+    status: Literal["ok", "degraded", "unavailable"]
+    checks: Checks
+
+
+_HEALTHY: Final = msgspec.json.encode(HealthView("ok"))
+
+
 class Health:
     """The process itself."""
 
     async def on_get(self, _req: Request, resp: falcon.asgi.Response) -> None:
         """Say that the process serves. Touches nothing else."""
-        reply(resp, b'{"status":"ok"}', NO_STORE)
+        reply(resp, _HEALTHY, NO_STORE)
 
     on_head = on_get
 
@@ -43,12 +74,12 @@ class Ready:
     async def on_get(self, _req: Request, resp: falcon.asgi.Response) -> None:
         """Name each dependency with its state."""
         postgres, redis = await asyncio.gather(self._postgres.look(), self.redis.look())
-        status = "unavailable" if postgres else "degraded" if redis else "ok"
-        checks = {"postgres": _check(postgres), "redis": _check(redis)}
+        checks = Checks(_check(postgres), _check(redis))
+        readiness = Readiness("unavailable" if postgres else "degraded" if redis else "ok", checks)
         if postgres:
             resp.status = falcon.HTTP_503
             resp.set_header("Retry-After", "2")
-        reply(resp, msgspec.json.encode({"status": status, "checks": checks}), NO_STORE)
+        reply(resp, msgspec.json.encode(readiness), NO_STORE)
 
     on_head = on_get
 
@@ -80,5 +111,5 @@ class Probe:
         return None
 
 
-def _check(wrong: str | None) -> dict[str, str]:
-    return {"status": "ok"} if wrong is None else {"status": "unavailable", "detail": wrong}
+def _check(wrong: str | None) -> Check:
+    return Check("ok") if wrong is None else Check("unavailable", wrong)

@@ -11,14 +11,19 @@ from api.request import Request
 from jobplatform.job_actor import JobActor
 
 
+class JobType(msgspec.Struct):
+    """A type of job, with the JSON Schema of its payload."""
+
+    type: str
+    description: str
+    schema: dict[str, Any]
+
+
 class Types:
     """The job types, with the JSON Schema of each one's payload. They do not change while the process lives."""
 
     def __init__(self, types: Mapping[str, JobActor[..., Any]]) -> None:
-        items = [
-            {"type": name, "description": actor.description, "schema": actor.signature.schema()}
-            for name, actor in sorted(types.items())
-        ]
+        items = [JobType(name, actor.description, actor.signature.schema()) for name, actor in sorted(types.items())]
         self._json = msgspec.json.encode({"items": items})
 
     async def on_get(self, _req: Request, resp: falcon.asgi.Response) -> None:

@@ -9,10 +9,18 @@ from api.job import not_found, parse_job_id
 from api.parameters import Parameters
 from api.reply import reply
 from api.request import Request
-from api.views import rfc3339
+from api.views import Count, rfc3339
 from jobplatform.queries.logs import logs
 
 _HIGHEST: int = 2**31 - 1
+
+
+class LogLine(msgspec.Struct):
+    """A line that a job logged."""
+
+    attempt: Count
+    at: str
+    text: str
 
 
 class JobLogs:
@@ -33,7 +41,7 @@ class JobLogs:
         if found is None:
             raise not_found(job_id)
         lines, last = found
-        items = [{"attempt": line.attempt, "at": rfc3339(line.at), "text": line.text} for line in lines]
+        items = [LogLine(line.attempt, rfc3339(line.at), line.text) for line in lines]
         reply(resp, msgspec.json.encode({"items": items, "next": await self._cursors.write(last, here)}))
 
     on_head = on_get

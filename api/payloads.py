@@ -1,7 +1,10 @@
 """``GET /jobs/{id}/payloads``: what a job was, and is, to be run with."""
 
+from typing import Annotated
+
 import falcon.asgi
 import msgspec
+from msgspec import Meta
 
 from api.findings import Findings
 from api.job import not_found, parse_job_id
@@ -9,6 +12,15 @@ from api.reply import reply
 from api.request import Request
 from api.views import rfc3339_or_none
 from jobplatform.queries.payloads import payloads
+
+
+class PayloadVersion(msgspec.Struct, rename="camel"):
+    """A payload that a job has, or had."""
+
+    version: Annotated[int, Meta(ge=1)]
+    payload: msgspec.Raw
+    replaced_at: Annotated[str | None, Meta(description="Null: this is the current one.")]
+    who: Annotated[str | None, Meta(description="Who replaced it.")]
 
 
 class JobPayloads:
@@ -23,12 +35,9 @@ class JobPayloads:
         if not versions:
             raise not_found(job_id)
         items = [
-            {
-                "version": version.version,
-                "payload": msgspec.Raw(version.payload),
-                "replacedAt": rfc3339_or_none(version.replaced_at),
-                "who": version.who,
-            }
+            PayloadVersion(
+                version.version, msgspec.Raw(version.payload), rfc3339_or_none(version.replaced_at), version.who
+            )
             for version in versions
         ]
         reply(resp, msgspec.json.encode({"items": items}))

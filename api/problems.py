@@ -6,10 +6,11 @@ docs/problems.md has a section for each kind.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final
+from typing import Annotated, Final
 
 import falcon
 import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
 from jobplatform.errors import Fault
 
@@ -88,6 +89,18 @@ KINDS: Final = (
 )
 
 
+class ProblemView(msgspec.Struct, rename="camel"):
+    """A problem document (RFC 9457). `type` names the kind; `detail` is for people."""
+
+    type: str
+    title: str
+    status: Annotated[int, Meta(ge=400, le=599)]
+    detail: str
+    instance: str
+    errors: Annotated[list[Fault] | UnsetType, Meta(description="Each fault of the body, a hundred at most.")] = UNSET
+    job_id: Annotated[str | UnsetType, Meta(description="The job that this is about.")] = UNSET
+
+
 class Problem(falcon.HTTPError):
     """An error answer in the making: raise it anywhere below a responder."""
 
@@ -110,30 +123,16 @@ def document(error: falcon.HTTPError, instance: str) -> bytes:
     """The problem document of an error, one of ours or of Falcon's, that a request to the path `instance` met."""
     kind = error.kind if isinstance(error, Problem) else _kind_of(error.status_code)
     return msgspec.json.encode(
-        _Document(
+        ProblemView(
             type=kind.uri if kind.name else "about:blank",
             title=kind.title,
             status=kind.status,
             detail=error.description or f"{kind.title}.",
             instance=falcon.uri.encode(instance),
-            errors=_listed(error.faults) if isinstance(error, Problem) and error.faults else msgspec.UNSET,
-            job_id=error.job_id or msgspec.UNSET if isinstance(error, Problem) else msgspec.UNSET,
+            errors=list(error.faults[:MAX_FAULTS_LISTED]) or UNSET if isinstance(error, Problem) else UNSET,
+            job_id=error.job_id or UNSET if isinstance(error, Problem) else UNSET,
         )
     )
-
-
-class _Document(msgspec.Struct, rename="camel"):
-    type: str
-    title: str
-    status: int
-    detail: str
-    instance: str
-    errors: list[dict[str, str]] | msgspec.UnsetType = msgspec.UNSET
-    job_id: str | msgspec.UnsetType = msgspec.UNSET
-
-
-def _listed(faults: Sequence[Fault]) -> list[dict[str, str]]:
-    return [{"pointer": fault.pointer, "detail": fault.detail} for fault in faults[:MAX_FAULTS_LISTED]]
 
 
 _OF_FALCON: Final[dict[int, Kind]] = {

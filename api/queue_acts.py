@@ -39,5 +39,5 @@ class QueueAct:
         body = await read_body(req, ReasonBody, ENVELOPE_BYTES)
         item = self._act(name, req.who, body.reason, req.request_id, time.monotonic() + self._timeout)
         await self._answers.of(self._writer.put(item))
-        (queue,) = [queue for queue in await self._queues.items() if queue["name"] == name]
+        (queue,) = [queue for queue in await self._queues.items() if queue.name == name]
         reply(resp, msgspec.json.encode(queue), NO_STORE)

@@ -1,18 +1,37 @@
 """``GET /queues``: how much waits, for how long, and who serves it."""
 
-from typing import Any
+from typing import Annotated
 
 import falcon.asgi
 import msgspec
+from msgspec import Meta
 
 from api.counts import Counting
 from api.findings import Findings
 from api.reply import reply
 from api.request import Request
-from api.views import rfc3339_or_none
+from api.views import Count, QueueName, rfc3339_or_none
 from jobplatform.queries.counts import Kind
 from jobplatform.queries.queues import QueueRow, queues
 from jobplatform.states import Status
+
+_Seconds = Annotated[float, Meta(ge=0)]
+
+
+class QueueState(msgspec.Struct, rename="camel"):
+    """A queue."""
+
+    name: QueueName
+    depth: Annotated[Count, Meta(description="So many jobs wait in it.")]
+    running: Count
+    oldest_waiting_seconds: _Seconds | None
+    latency_seconds: _Seconds | None
+    paused: bool
+    paused_at: str | None
+    paused_by: str | None
+    pause_reason: str | None
+    workers: Count
+    slots: Count
 
 
 class Queues:
@@ -28,27 +47,27 @@ class Queues:
 
     on_head = on_get
 
-    async def items(self) -> list[dict[str, Any]]:
+    async def items(self) -> list[QueueState]:
         """The queues as they are shown."""
         counted = await self._counting.now()
         found = await self._findings.ask(queues)
         return [_view(queue, counted) for queue in found]
 
 
-def _view(queue: QueueRow, counted: dict[Kind, int]) -> dict[str, Any]:
-    return {
-        "name": queue.name,
-        "depth": _number(counted, queue.name, Status.QUEUED),
-        "running": _number(counted, queue.name, Status.RUNNING),
-        "oldestWaitingSeconds": _rounded(queue.oldest_waiting),
-        "latencySeconds": _rounded(queue.latency),
-        "paused": queue.paused_at is not None,
-        "pausedAt": rfc3339_or_none(queue.paused_at),
-        "pausedBy": queue.paused_by,
-        "pauseReason": queue.pause_reason,
-        "workers": queue.workers,
-        "slots": queue.slots,
-    }
+def _view(queue: QueueRow, counted: dict[Kind, int]) -> QueueState:
+    return QueueState(
+        queue.name,
+        _number(counted, queue.name, Status.QUEUED),
+        _number(counted, queue.name, Status.RUNNING),
+        _rounded(queue.oldest_waiting),
+        _rounded(queue.latency),
+        queue.paused_at is not None,
+        rfc3339_or_none(queue.paused_at),
+        queue.paused_by,
+        queue.pause_reason,
+        queue.workers,
+        queue.slots,
+    )
 
 
 def _number(counted: dict[Kind, int], queue: str, status: Status) -> int:

@@ -11,8 +11,8 @@ from jobplatform.queries.facts import MOST_AHEAD, Facts, Told
 from jobplatform.states import Status
 
 
-class Reason(NamedTuple):
-    """One thing that explains a job's status. The codes are in docs/http.md."""
+class Reason(msgspec.Struct):
+    """Why a job is not running, or how it came to its end: in words and in data."""
 
     code: str
     message: str

@@ -1,5 +1,7 @@
 """``POST /jobs``: submitting a job."""
 
+from typing import Literal
+
 import falcon.asgi
 import msgspec
 
@@ -10,11 +12,19 @@ from api.job import not_found
 from api.reply import NO_STORE, reply
 from api.request import Request
 from api.submission import ENVELOPE_BYTES, Submissions
-from api.views import present_json
+from api.views import QueueName, present_json
 from jobplatform.broker import JobBroker
 from jobplatform.journal import Opened
 from jobplatform.reader import Reader
 from jobplatform.settings import Settings
+
+
+class Valid(msgspec.Struct):
+    """A submission that would be accepted."""
+
+    valid: Literal[True]
+    type: str
+    priority: QueueName
 
 
 class Submit:
@@ -34,8 +44,7 @@ class Submit:
         job = self._submissions.read(body)
         key = read_key(req, body, self._key_ttl)
         if only_validates(req):
-            valid = {"valid": True, "type": job.actor.type, "priority": job.priority}
-            reply(resp, msgspec.json.encode(valid), NO_STORE)
+            reply(resp, msgspec.json.encode(Valid(True, job.actor.type, job.priority)), NO_STORE)
             return
         [accepted], replayed = await self._acceptance.of([job.message(req)], key)
         if isinstance(accepted, Opened):

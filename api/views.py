@@ -1,11 +1,16 @@
 """Jobs and events as the API shows them: JSON, camelCase, times in UTC with a fraction."""
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
+from msgspec import Meta
 
 from jobplatform.queries import EventRow, JobRow
+
+Count = Annotated[int, Meta(ge=0)]
+#: One of the queues, by its name, which is also that of a priority.
+QueueName = Annotated[str, Meta(extra_json_schema={"enum": ["high", "default"]})]
 
 
 class JobView(msgspec.Struct, rename="camel"):
@@ -85,6 +90,11 @@ def rfc3339_or_none(at: datetime | None) -> str | None:
     return None if at is None else rfc3339(at)
 
 
+def raw(text: str | None) -> Any:
+    """JSON text that goes into the answer as it is."""
+    return None if text is None else msgspec.Raw(text)
+
+
 def _job(row: JobRow) -> JobView:
     return JobView(
         row.id,
@@ -93,9 +103,9 @@ def _job(row: JobRow) -> JobView:
         row.priority,
         row.attempts,
         msgspec.Raw(row.payload),
-        _raw(row.result),
-        _raw(row.error),
-        _raw(row.progress),
+        raw(row.result),
+        raw(row.error),
+        raw(row.progress),
         rfc3339(row.created_at),
         rfc3339(row.updated_at),
         rfc3339_or_none(row.started_at),
@@ -117,10 +127,6 @@ def _event(row: EventRow) -> EventView:
         rfc3339(row.at),
         row.worker,
         row.who,
-        _raw(row.detail),
+        raw(row.detail),
         row.request_id,
     )
-
-
-def _raw(text: str | None) -> Any:
-    return None if text is None else msgspec.Raw(text)

@@ -7,24 +7,36 @@ from typing import Any, Final
 import msgspec
 
 from api.act_body import ReasonBody
-from api.actions import ActionBody, FilterBody
+from api.actions import Action, ActionBody, FilterBody, Matched
 from api.acts import RetryBody
-from api.openapi import shapes
+from api.batch import BatchValid
+from api.counts import CountsView
+from api.explain import Explanation
+from api.failures import FailureGroup
+from api.health import HealthView, Readiness
+from api.job_types import JobType
+from api.logs import LogLine
 from api.openapi.pattern import in_ecmascript
+from api.openapi.shapes import Failure, Progress
+from api.payloads import PayloadVersion
+from api.problems import ProblemView
+from api.queues import QueueState
 from api.submission import Envelope
+from api.submit import Valid
 from api.views import EventView, JobView
+from api.workers import Worker
 from jobplatform.job_actor import JobActor
 from jobplatform.states import Event, Status
 
 Json = dict[str, Any]
 
 _REF: Final = "#/components/schemas/{name}"
-#: Named after what they are, not after who makes them.
-_NAMES: Final = {"JobView": "Job", "EventView": "Event"}
-_STRUCTS: Final = (JobView, EventView, Envelope, ReasonBody, ActionBody, FilterBody, *(
-    shape for shape in vars(shapes).values() if isinstance(shape, type) and issubclass(shape, msgspec.Struct)
-    and shape is not msgspec.Struct
-))  # fmt: skip
+#: What the API reads and answers with, all that these refer to included.
+_STRUCTS: Final = (
+    *(Envelope, Valid, BatchValid, ReasonBody, ActionBody, FilterBody, Action, Matched),
+    *(JobView, Failure, Progress, EventView, LogLine, PayloadVersion, Explanation),
+    *(CountsView, QueueState, Worker, FailureGroup, JobType, HealthView, Readiness, ProblemView),
+)
 
 #: What a property's type alone does not say, by schema and name.
 _REFINED: Final[dict[tuple[str, str], Json]] = {
@@ -41,6 +53,10 @@ _REFINED: Final[dict[tuple[str, str], Json]] = {
     ("Event", "to"): {"enum": [str(status) for status in Status]},
     ("Event", "detail"): {"type": ["object", "null"]},
     ("Action", "id"): {"type": "string", "format": "uuid"},
+    ("Action", "filter"): {"type": "object"},
+    ("PayloadVersion", "payload"): {"type": "object"},
+    ("RunningJob", "progress"): {"anyOf": [{"$ref": _REF.format(name="Progress")}, {"type": "null"}]},
+    ("Fault", "pointer"): {"type": "string", "description": "Where: a JSON Pointer into the body."},
     ("Explanation", "status"): {"enum": [str(status) for status in Status]},
     ("RetryBody", "payload"): {
         "type": ["object", "null"],
@@ -55,7 +71,7 @@ _REFINED: Final[dict[tuple[str, str], Json]] = {
 def schemas(types: Mapping[str, JobActor[..., Any]]) -> Json:
     """All of ``components/schemas``, with a payload and a submission for each of these job types."""
     _, made = msgspec.json.schema_components((*_STRUCTS, _tellable(RetryBody)), ref_template=_REF)
-    found = {_NAMES.get(name, name): _refined(_NAMES.get(name, name), schema) for name, schema in made.items()}
+    found = {_shown(name): _refined(_shown(name), schema) for name, schema in made.items()}
     envelope = found.pop("Envelope")
     found["AcceptedJob"] = _with_job_id(found["Job"])
     for name, actor in sorted(types.items()):
@@ -130,8 +146,12 @@ def _renamed(told: Any) -> Any:
 
 
 def _new_ref(target: str) -> str:
-    name = target.rpartition("/")[2]
-    return _REF.format(name=_NAMES.get(name, name))
+    return _REF.format(name=_shown(target.rpartition("/")[2]))
+
+
+def _shown(name: str) -> str:
+    """A thing is named after what it is, not after its being shown."""
+    return name.removesuffix("View")
 
 
 def _with_job_id(job: Json) -> Json:

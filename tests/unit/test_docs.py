@@ -12,9 +12,11 @@ import msgspec
 import pytest
 
 from api.app import create_app
-from api.openapi.shapes import FailureGroup, QueueState, RunningJob, Worker
+from api.failures import FailureGroup
 from api.problems import KINDS
+from api.queues import QueueState
 from api.views import EventView, JobView
+from api.workers import RunningJob, Worker
 from jobplatform.broker import JobBroker
 from jobplatform.inquiries import Inquiries
 from jobplatform.outcome import Kind
