@@ -5,6 +5,7 @@ from typing import Final
 import falcon.asgi
 
 from api.problems import INCOMPLETE_BODY, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, Problem
+from api.room import Share
 
 _UNIDENTIFIED: Final = {"Accept-Encoding": "identity"}
 _JSON_ONLY: Final = {"Accept-Post": "application/json"}
@@ -37,11 +38,12 @@ class Request(falcon.asgi.Request):
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
-    async def json_body(self, limit: int) -> bytes:
-        """The whole body, of at most `limit` bytes, that the headers say is JSON.
+    async def json_body(self, limit: int, share: Share | None = None) -> bytes:
+        """The whole body, of at most `limit` bytes, that the headers say is JSON; in its share of the room, if given one.
 
         Raises:
-            Problem: it says that it is something else (415), is longer (413) or did not arrive whole (400).
+            Problem: it says that it is something else (415), is longer (413), did not arrive whole (400), or there is
+                no room for it (503).
         """
         self._refuse_what_is_no_json()
         expected = self.content_length
@@ -51,12 +53,14 @@ class Request(falcon.asgi.Request):
         chunk: bytes = event.get("body", b"")
         if not event.get("more_body") and len(chunk) == expected:
             return chunk
-        return await self._rest_of_body(bytearray(chunk), more=event.get("more_body", False), limit=limit)
+        return await self._rest_of_body(bytearray(chunk), more=event.get("more_body", False), limit=limit, share=share)
 
-    async def _rest_of_body(self, body: bytearray, *, more: bool, limit: int) -> bytes:
+    async def _rest_of_body(self, body: bytearray, *, more: bool, limit: int, share: Share | None) -> bytes:
         while more:
             if len(body) > limit:
                 raise _too_large(limit)
+            if share is not None:
+                share.grow(len(body))
             event = await self._receive()
             if event["type"] == "http.disconnect":
                 raise incomplete()
