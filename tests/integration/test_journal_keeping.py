@@ -38,14 +38,22 @@ def now(url: str) -> datetime:
 
 
 def a_worker(
-    url: str, *, types: str = "{PROBE}", queues: str = "{high,default}", silent: str = "0 s", ended: bool = False
+    url: str,
+    *,
+    types: str = "{PROBE}",
+    queues: str = "{high,default}",
+    silent: str = "0 s",
+    stopping: bool = False,
+    ended: bool = False,
 ) -> None:
     """A worker on record."""
     read(
         url,
-        "INSERT INTO workers (host, pid, version, broker, queues, types, threads, started_at, last_seen_at, ended_at)"
-        " VALUES ('here', 1, '0', 'none', %s, %s, 1, now(), now() - %s::interval, CASE WHEN %s THEN now() END)",
-        [queues, types, silent, ended],
+        "INSERT INTO workers"
+        " (host, pid, version, broker, queues, types, threads, started_at, last_seen_at, stopping_at, ended_at)"
+        " VALUES ('here', 1, '0', 'none', %s, %s, 1, now(), now() - %s::interval, CASE WHEN %s THEN now() END,"
+        " CASE WHEN %s THEN now() END)",
+        [queues, types, silent, stopping, ended],
     )
 
 
@@ -160,9 +168,10 @@ def test_p24_hints_are_sent_again_in_the_order_of_their_stamps(journal_url: str)
         {"types": "{OTHER}"},
         {"queues": "{high}"},
         {"silent": "31 s"},
+        {"stopping": True},
         {"ended": True},
     ],
-    ids=["none", "of another type", "of another queue", "silent", "ended"],
+    ids=["none", "of another type", "of another queue", "silent", "stopping", "ended"],
 )
 def test_p25_nothing_is_sent_where_no_live_worker_could_run_it(journal_url: str, worker: dict[str, Any] | None) -> None:
     if worker is not None:

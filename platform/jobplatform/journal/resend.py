@@ -76,6 +76,7 @@ def _pause(grace: int) -> SQL:
 def _able_worker() -> Select:
     return Worker.select(Value(1)).where(
         Worker.ended_at.is_null(),
+        Worker.stopping_at.is_null(),
         Worker.last_seen_at > fn.clock_timestamp() - SQL("%s * interval '1 millisecond'", [_SILENCE]),
         Job.queue == fn.any(Worker.queues),
         Job.type == fn.any(Worker.types),
