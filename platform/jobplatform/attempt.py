@@ -34,6 +34,8 @@ class Attempt:
     on_crash: str
     #: Set while the actor's function runs, and only then (P16).
     thread: int | None = None
+    #: Whether it ever did.
+    begun: bool = False
     #: What the function returned.
     result: Any = None
     #: Whether the actor's part is over: what is sent from here on belongs to the outcome (P13).
@@ -56,6 +58,7 @@ class Attempt:
             if self.thread is not None or self.over:
                 return False
             self.thread = threading.get_ident()
+            self.begun = True
             return True
 
     def end(self) -> None:

@@ -93,6 +93,10 @@ class Claims:
         """An attempt's outcome is written."""
         self._hands.let_go(attempt.token)
 
+    def lost(self, attempt: Attempt) -> None:
+        """An attempt's outcome will not be written: the next beats give it back (P6)."""
+        self._hands.lose(attempt)
+
     def give_back(self, messages: Sequence[MessageProxy] = ()) -> None:
         """Send these hints again, and those that were set aside: another worker may be free for them."""
         with self._lock:

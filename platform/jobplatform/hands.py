@@ -12,6 +12,8 @@ class Hands:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._held: dict[str, Attempt | None] = {}
+        #: Those whose actor began, whose outcome was lost, and that must not run twice: few, and kept to the end.
+        self._not_again: set[str] = set()
         self._seen_in_none: set[str] = set()
 
     def expect(self, token: str) -> None:
@@ -28,6 +30,18 @@ class Hands:
         """The claim was refused, or the outcome is written."""
         with self._lock:
             self._held.pop(token, None)
+
+    def lose(self, attempt: Attempt) -> None:
+        """Its outcome will not be written: it is in no hand, and two looks will tell."""
+        with self._lock:
+            self._held.pop(attempt.token, None)
+            if attempt.begun and attempt.on_crash == "fail":
+                self._not_again.add(attempt.token)
+
+    def may_run_again(self, token: str) -> bool:
+        """Whether what ran under this token may run elsewhere: all but lost attempts that may not (P21)."""
+        with self._lock:
+            return token not in self._not_again
 
     def attempts(self) -> dict[str, Attempt]:
         """The attempts that were granted and whose outcomes are not yet written."""

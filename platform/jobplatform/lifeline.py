@@ -19,7 +19,7 @@ from jobplatform.journal import Settle, workers
 from jobplatform.journal.queues import paused
 from jobplatform.keeper import Keeper
 from jobplatform.memory import peak_resident_bytes, resident_bytes
-from jobplatform.states import Event
+from jobplatform.verdict import interrupted
 from jobplatform.writer import Writer
 
 log: Final = logging.getLogger(__name__)
@@ -187,12 +187,27 @@ class Lifeline:
             if row.cancel_requested and token in attempts and attempts[token].strike(Cancelled):
                 log.info("Job %s was asked to stop.", row.job_id)
         for token in self._hands.dropped(running):
-            row = running[token]
-            log.warning("Job %s ran here in name only, and is given back.", row.job_id)
-            self._writer.put(Settle(row.job_id, row.type, row.queue, row.attempt, token, row.worker, Event.INTERRUPTED))
+            self._give_up(running[token])
         for attempt in attempts.values():
             write_progress(attempt, self._writer.put)
         return None
+
+    def _give_up(self, row: workers.Held) -> None:
+        """End an attempt that runs here in name only."""
+        log.warning("Job %s ran here in name only, and is given back.", row.job_id)
+        verdict = interrupted(may_run_again=self._hands.may_run_again(row.token), why="Its outcome was lost")
+        self._writer.put(
+            Settle(
+                row.job_id,
+                row.type,
+                row.queue,
+                row.attempt,
+                row.token,
+                row.worker,
+                verdict.event,
+                error=verdict.error,
+            )
+        )
 
     def _start_again(self) -> None:
         """A keeper took this worker for dead: its jobs are others' now, and its outcomes will be refused."""

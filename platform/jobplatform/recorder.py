@@ -5,8 +5,9 @@ but for the one thing that must not happen: that an actor runs unclaimed (P10).
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -141,23 +142,14 @@ class Recorder(Middleware):
         self, broker: Broker, message: MessageProxy, *, result: Any = None, exception: BaseException | None = None
     ) -> None:
         """Settle the attempt that this thread holds."""
-        if (attempt := held_attempt()) is None:
-            return
-        try:
-            verdict = verdict_on(attempt, message, broker, self._settings, result=result, exception=exception)
-            self._settle(attempt, verdict)
-        except BaseException:
-            # Out of memory, or struck by a time limit that comes too late: in no hand, it is given back (P6).
-            self.claims.ended(attempt)
-            raise
-        finally:
-            hold(None)
+        if (attempt := held_attempt()) is not None:
+            how = partial(verdict_on, attempt, message, broker, self._settings, result=result, exception=exception)
+            self._end(attempt, how)
 
     def after_skip_message(self, broker: Broker, message: MessageProxy) -> None:  # noqa: ARG002
         """Settle an attempt that another middleware refused to run after it was claimed."""
         if (attempt := held_attempt()) is not None:
-            hold(None)
-            self._settle(attempt, verdict_on_skipped(message))
+            self._end(attempt, partial(verdict_on_skipped, message))
 
     def _claim(self, broker: Broker, message: MessageProxy) -> None:
         if self.lifeline is None:
@@ -168,10 +160,21 @@ class Recorder(Middleware):
         try:
             kwargs = actor.signature.decode(claimed.payload)
         except InvalidPayload as error:
-            hold(None)
-            self._settle(attempt, Verdict(Event.FAILED, error=failure("invalid_payload", str(error))))
+            misfit = Verdict(Event.FAILED, error=failure("invalid_payload", str(error)))
+            self._end(attempt, lambda: misfit)
             raise SkipMessage("The payload does not fit the actor.") from None
         _fill_in(message, kwargs, claimed)
+
+    def _end(self, attempt: Attempt, how: Callable[[], Verdict]) -> None:
+        """End the attempt that this thread holds."""
+        try:
+            self._settle(attempt, how())
+        except BaseException:
+            # Out of memory, or struck by a time limit that comes too late: in no hand, it is given back (P6).
+            self.claims.lost(attempt)
+            raise
+        finally:
+            hold(None)
 
     def _settle(self, attempt: Attempt, verdict: Verdict) -> None:
         """Hand the outcome to the writer, and go on: it is written until it is written.
@@ -204,10 +207,12 @@ class Recorder(Middleware):
         if isinstance(error, DatabaseUnavailable) and not self.writer.closed:
             self._write(attempt, outcome)  # the writer died: another thread of its goes on until the process ends
             return
-        self.claims.ended(attempt)
         if error is not None:
             log.critical("The outcome of job %s is lost: %s", attempt.job_id, error)
-        elif not settled.result().accepted:
+            self.claims.lost(attempt)
+            return
+        self.claims.ended(attempt)
+        if not settled.result().accepted:
             log.warning(
                 "The outcome of attempt %d of job %s came too late and was refused.", attempt.number, attempt.job_id
             )

@@ -59,6 +59,13 @@ def verdict_on_skipped(message: MessageProxy) -> Verdict:
     return Verdict(Event.FAILED, error=failure("skipped", "A middleware skipped the job."))
 
 
+def interrupted(*, may_run_again: bool, why: str = "Its worker stopped before it was done") -> Verdict:
+    """Cut short, by its worker's stop or otherwise: it runs elsewhere, unless it must not run twice (P21)."""
+    if may_run_again:
+        return Verdict(Event.INTERRUPTED)
+    return Verdict(Event.FAILED, error=failure("crashed", f"{why}, and it must not run twice."))
+
+
 def _decide(
     attempt: Attempt,
     message: MessageProxy,
@@ -70,7 +77,7 @@ def _decide(
     if attempt.struck_by is Cancelled and isinstance(exception, Cancelled):
         return Verdict(Event.CANCELLED)
     if isinstance(exception, Shutdown):
-        return _interrupted(attempt)
+        return interrupted(may_run_again=attempt.on_crash != "fail")
     if message.failed:
         return Verdict(Event.FAILED, error=_error(exception) or failure("skipped", "A middleware failed the job."))
     if attempt.retry_delay is not None:
@@ -82,14 +89,6 @@ def _decide(
         return Verdict(Event.COMPLETED, result=result_text(result))
     except Unstorable as error:
         return Verdict(Event.FAILED, error=failure("unstorable", f"The result cannot be stored: {error}"))
-
-
-def _interrupted(attempt: Attempt) -> Verdict:
-    """Cut short by its worker's stop: it runs elsewhere, unless it must not run twice (P21)."""
-    if attempt.on_crash == "fail":
-        reason = "Its worker stopped before it was done, and it must not run twice."
-        return Verdict(Event.FAILED, error=failure("crashed", reason))
-    return Verdict(Event.INTERRUPTED)
 
 
 def _retry_by_policy(

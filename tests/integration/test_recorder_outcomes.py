@@ -1,11 +1,12 @@
 """What becomes of an attempt: retries are planned and follow-ups sent inside it, and the after-hook alone settles."""
 
+import threading
 from typing import Any
 
 import dramatiq
 import msgspec
 import pytest
-from dramatiq.middleware import Middleware, Retries, TimeLimitExceeded
+from dramatiq.middleware import Middleware, Retries, SkipMessage, TimeLimitExceeded
 
 from jobplatform import current_job
 from jobplatform.delay import LONGEST_DELAY, milliseconds
@@ -42,30 +43,63 @@ def test_p11_retries_plans_inside_the_attempt_and_the_after_hook_alone_settles(w
     assert "flaky" in errors[0][0]["traceback"]
 
 
-@pytest.mark.parametrize("error", [MemoryError, TimeLimitExceeded])
-def test_p6_an_outcome_that_could_not_be_handed_over_is_no_jobs_end(
-    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
-) -> None:
-    """The thread was struck between the actor's end and the writer: the attempt is in no hand any more."""
+@pytest.fixture
+def _no_first_outcome(workshop: Workshop, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]) -> None:
+    """The thread is struck between the actor's end and the writer: the attempt is in no hand any more."""
     monkeypatch.setattr("jobplatform.lifeline.BEAT", 0.02)
-
-    @workshop.actor("PROBE")
-    def probe() -> int:
-        return current_job().attempt
-
-    put = workshop.broker.recorder.writer.put
+    put, struck = workshop.broker.recorder.writer.put, threading.Event()
 
     def put_no_first_outcome(item: Any) -> Any:
-        if isinstance(item, Settle) and item.attempt == 1 and item.event is not Event.INTERRUPTED:
+        if isinstance(item, Settle) and not struck.is_set():
+            struck.set()
             raise error
         return put(item)
 
     monkeypatch.setattr(workshop.broker.recorder.writer, "put", put_no_first_outcome)
 
+
+@pytest.mark.usefixtures("_no_first_outcome")
+@pytest.mark.parametrize("error", [MemoryError, TimeLimitExceeded])
+def test_p6_an_outcome_that_could_not_be_handed_over_is_no_jobs_end(workshop: Workshop) -> None:
+    @workshop.actor("PROBE")
+    def probe() -> int:
+        return current_job().attempt
+
     workshop.finish(job_id := probe.send().message_id)
 
     assert workshop.history(job_id) == ["enqueued", "started", "interrupted", "started", "completed"]
     assert (workshop.column(job_id, "result"), workshop.column(job_id, "retries")) == (2, 0)
+
+
+@pytest.mark.usefixtures("_no_first_outcome")
+@pytest.mark.parametrize("error", [MemoryError, TimeLimitExceeded])
+def test_p21_a_lost_outcome_is_no_reason_to_run_what_must_not_run_twice(workshop: Workshop) -> None:
+    @workshop.actor("PROBE", on_crash="fail")
+    def probe() -> int:
+        return current_job().attempt
+
+    workshop.finish(job_id := probe.send().message_id)
+
+    assert workshop.history(job_id) == ["enqueued", "started", "failed"]
+    assert workshop.error(job_id)["kind"] == "crashed"
+
+
+@pytest.mark.usefixtures("_no_first_outcome")
+@pytest.mark.parametrize("error", [MemoryError])
+def test_p21_what_never_reached_its_actor_runs_also_if_it_must_not_run_twice(workshop: Workshop) -> None:
+    class Refusing(Middleware):
+        def before_process_message(self, broker: Any, message: Any) -> None:  # noqa: ARG002
+            if workshop.column(message.message_id, "attempts") == 1:
+                raise SkipMessage
+
+    @workshop.actor("PROBE", on_crash="fail")
+    def probe() -> int:
+        return current_job().attempt
+
+    workshop.broker.add_middleware(Refusing())
+    workshop.finish(job_id := probe.send().message_id)
+
+    assert workshop.history(job_id) == ["enqueued", "started", "interrupted", "started", "completed"]
 
 
 def test_p11_when_retries_gives_up_the_job_is_failed(workshop: Workshop) -> None:

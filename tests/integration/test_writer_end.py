@@ -4,12 +4,13 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 import pytest
 
 from jobplatform import journal
-from jobplatform.journal import Open
+from jobplatform.journal import NewJob, Open
 from jobplatform.writer import Writer
 from tests.services.journal import new_job, read
 
@@ -72,11 +73,15 @@ def test_what_is_put_again_by_those_who_hear_of_the_writers_death_is_written_bef
         return commit(items)
 
     monkeypatch.setattr(journal, "commit", die_once)
-    writer, again = Writer(list), []
-    jobs = [new_job() for _ in range(20)]
-    for job in jobs:
-        told = writer.put(Open([job]))
-        told.add_done_callback(lambda told, job=job: told.exception() and again.append(writer.put(Open([job]))))  # type: ignore[misc]
+    writer = Writer(list)
+    again: list[Future[Any]] = []
+
+    def put_again(told: "Future[Any]", job: NewJob) -> None:
+        if told.exception() is not None:
+            again.append(writer.put(Open([job])))
+
+    for job in [new_job() for _ in range(20)]:
+        writer.put(Open([job])).add_done_callback(partial(put_again, job=job))
 
     assert dead.wait(10)
     assert writer.close(10)

@@ -2,13 +2,15 @@
 
 import threading
 
+import pytest
+
 from jobplatform.attempt import Attempt
 from jobplatform.hands import Hands
 
 
-def attempt(token: str) -> Attempt:
+def attempt(token: str, on_crash: str = "retry") -> Attempt:
     return Attempt(
-        job_id="job", type="PROBE", queue="default", number=1, token=token, worker=1, retries=0, on_crash="retry"
+        job_id="job", type="PROBE", queue="default", number=1, token=token, worker=1, retries=0, on_crash=on_crash
     )
 
 
@@ -54,6 +56,25 @@ def test_p6_an_attempt_is_held_until_its_outcome_is_written() -> None:
     hands.let_go("a")
     assert hands.attempts() == {}
     assert [hands.dropped(["a"]) for _ in range(2)] == [set(), {"a"}]
+
+
+@pytest.mark.parametrize(
+    ("begun", "on_crash", "again"), [(True, "fail", False), (False, "fail", True), (True, "retry", True)]
+)
+def test_p21_a_lost_attempt_may_run_again_unless_it_began_and_must_not_run_twice(
+    begun: bool, on_crash: str, again: bool
+) -> None:
+    hands = Hands()
+    hands.take(held := attempt("a", on_crash=on_crash))
+    if begun:
+        held.begin()
+        held.end()
+
+    hands.lose(held)
+
+    assert hands.attempts() == {}
+    assert [hands.dropped(["a"]) for _ in range(2)] == [set(), {"a"}]
+    assert [hands.may_run_again(token) for token in ("a", "a", "b")] == [again, again, True]
 
 
 def test_letting_go_twice_or_of_nothing_is_fine() -> None:
