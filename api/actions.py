@@ -78,6 +78,7 @@ class Action(msgspec.Struct, rename="camel"):
     created_at: str
     updated_at: str
     finished_at: str | None
+    error: Annotated[str | None, Meta(description="Why it ended before all that fit were looked at; null: it did not.")]
 
 
 class Actions:
@@ -128,7 +129,7 @@ class Actions:
             raise _not_known(error, item.id) from error
         row = ActionRow(
             item.id, item.kind, item.filter, item.reason, item.who, item.request_id, item.matched, 0, 0, created_at,
-            created_at, None,
+            created_at, None, None,
         )  # fmt: skip
         resp.status = falcon.HTTP_202
         resp.set_header("Location", f"/actions/{item.id}")
@@ -198,6 +199,7 @@ def _view(row: ActionRow) -> Action:
         rfc3339(row.created_at),
         rfc3339(row.updated_at),
         rfc3339_or_none(row.finished_at),
+        row.error,
     )
 
 

@@ -214,6 +214,7 @@ CREATE TABLE actions (
     created_at  timestamptz NOT NULL,
     updated_at  timestamptz NOT NULL,
     finished_at timestamptz,
+    error       text,                                  -- why it ended before its end; null: it did not
 
     CONSTRAINT actions_known CHECK (kind IN ('cancel', 'retry', 'pause', 'resume'))
 );
@@ -233,6 +234,6 @@ CREATE TABLE schema_migrations (
     applied_at timestamptz NOT NULL DEFAULT now()
 );
 
-INSERT INTO schema_migrations (version) VALUES (1), (2);
+INSERT INTO schema_migrations (version) VALUES (1), (2), (3);
 
 COMMIT;

@@ -28,6 +28,9 @@ _PAGE: Final = 4_000
 #: So long a batch looks for jobs that fit, in seconds: a keeper has other things to do.
 _PATIENCE: Final = 0.1
 
+#: So much is told of an error, in characters.
+_LONGEST_WHY: Final = 500
+
 _UNIQUE_VIOLATION: Final = "23505"
 #: The class of errors that end a transaction which may succeed when it is repeated: a deadlock is one.
 _ROLLED_BACK: Final = "40"
@@ -91,7 +94,7 @@ def do_next_batch(most: int = BATCH_SIZE) -> Batch:
         if not blames_a_value(error) and code != _QUERY_CANCELED:
             raise
         log.critical("Action %s cannot be done, and ends.", action.id, exc_info=True)
-        actions.note(action.id, None, 0, 0)
+        actions.note(action.id, None, 0, 0, _why(error, code))
         return Batch(0, True, [])
 
 
@@ -123,6 +126,15 @@ def _do(action: Unfinished, most: int) -> Batch:
     behind = found.next if found else None
     actions.note(action.id, behind and [behind.created_at.isoformat(), behind.id], len(ids), changed)
     return Batch(changed, True, hints)
+
+
+def _why(error: Exception, code: str) -> str:
+    """Of what Postgres says only what quotes no value."""
+    if code == _QUERY_CANCELED:
+        return "A batch took longer than Postgres was given for it."
+    said = error.orig.diag.message_primary if code else str(error)  # type: ignore[attr-defined]
+    printable = str(said).encode(errors="backslashreplace").decode().replace("\0", "")
+    return f"It cannot be done: {' '.join(printable.split())}"[:_LONGEST_WHY]
 
 
 def _meant(kind: str, which: JobFilter) -> JobFilter | None:

@@ -245,6 +245,7 @@ class Action(Table):
     created_at = DateTimeTZField()
     updated_at = DateTimeTZField()
     finished_at = DateTimeTZField(null=True)
+    error = TextField(null=True)
 
     class Meta:
         table_name = "actions"

@@ -233,8 +233,22 @@ def test_an_action_is_recorded_shown_and_done(acting: Acting, journal_url: str) 
         pass
     done = acting.get(f"/actions/{shown['id']}")
     assert (done["done"], done["changed"]) == (1, 1)
-    assert done["finishedAt"] is not None
+    assert (done["finishedAt"] is not None, done["error"]) == (True, None)
     assert status(journal_url, job_id) == "queued"
+
+
+def test_of_an_action_that_could_not_be_done_to_its_end_is_shown_why(acting: Acting, journal_url: str) -> None:
+    job_id = failed_job()
+    action_id = acting.post("/actions", {"kind": "retry", "filter": {"type": "PROBE"}}).json["id"]
+    read(journal_url, 'UPDATE actions SET filter = \'{"status": ["odd"]}\'')
+
+    while bulk.do_next_batch().more:
+        pass
+
+    shown = acting.get(f"/actions/{action_id}")
+    assert (shown["matched"], shown["done"], shown["error"]) == (1, 0, "It cannot be done: 'odd' is not a valid Status")
+    assert shown["finishedAt"] is not None
+    assert status(journal_url, job_id) == "failed"
 
 
 def test_actions_are_listed_in_pages_the_newest_first(acting: Acting) -> None:

@@ -41,8 +41,8 @@ def finish(most: int = 500) -> list[int]:
 
 
 def action(url: str, action_id: str) -> dict[str, Any]:
-    names = ("matched", "done", "changed", "position", "finished")
-    columns = "matched, done, changed, position, finished_at IS NOT NULL"
+    names = ("matched", "done", "changed", "position", "finished", "error")
+    columns = "matched, done, changed, position, finished_at IS NOT NULL, error"
     return dict(zip(names, read(url, f"SELECT {columns} FROM actions WHERE id = %s", [action_id])[0], strict=True))
 
 
@@ -61,7 +61,7 @@ def test_all_that_fit_are_cancelled_on_record_and_no_other(journal_url: str) -> 
     finish()
 
     assert action(journal_url, action_id) == {
-        "matched": 3, "done": 3, "changed": 3, "position": None, "finished": True
+        "matched": 3, "done": 3, "changed": 3, "position": None, "finished": True, "error": None
     }  # fmt: skip
     assert [history(journal_url, job_id)[-1] for job_id in wanted] == ["cancelled"] * 3
     assert {status(journal_url, i) for i in (spared, done.job_id, running.job_id)} == {"queued", "completed", "running"}
@@ -107,7 +107,7 @@ def test_a_filter_that_no_such_job_can_fit_does_nothing(journal_url: str) -> Non
     finish()
 
     assert action(journal_url, action_id) == {
-        "matched": 0, "done": 0, "changed": 0, "position": None, "finished": True
+        "matched": 0, "done": 0, "changed": 0, "position": None, "finished": True, "error": None
     }  # fmt: skip
     assert count(journal_url, "completed") == 1
 
@@ -122,7 +122,7 @@ def test_a_large_action_goes_on_batch_by_batch_and_meets_each_job_once(journal_u
     assert action(journal_url, action_id)["done"] == 7
     assert sum(finish(7)) == 23
     assert action(journal_url, action_id) == {
-        "matched": 30, "done": 30, "changed": 30, "position": None, "finished": True
+        "matched": 30, "done": 30, "changed": 30, "position": None, "finished": True, "error": None
     }  # fmt: skip
 
 
@@ -181,7 +181,7 @@ def test_who_dies_amid_a_batch_leaves_it_to_another_and_nothing_is_counted_twice
     finish(4)
 
     assert action(journal_url, action_id) == {
-        "matched": 10, "done": 10, "changed": 10, "position": None, "finished": True
+        "matched": 10, "done": 10, "changed": 10, "position": None, "finished": True, "error": None
     }  # fmt: skip
     assert read(journal_url, "SELECT count(*) FROM transitions WHERE event = 'cancelled'") == [(10,)]
 
@@ -201,19 +201,46 @@ def test_two_keepers_never_do_one_action_together(journal_url: str) -> None:
     assert count(journal_url, "cancelled") == 4
 
 
-def test_an_action_that_cannot_be_done_ends_and_holds_nothing_up(
-    journal_url: str, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        ({"filter": '{"status": ["odd"]}'}, "It cannot be done: 'odd' is not a valid Status"),
+        ({"filter": '{"tag": "\\ud800"}'}, "It cannot be done: 'utf-8' codec can't encode"),
+        ({"position": '["2020-01-01T00:00:00+00:00", "no uuid"]'}, "It cannot be done: invalid input syntax for type"),
+    ],
+    ids=["no status", "no text", "no id"],
+)
+def test_an_action_that_cannot_be_done_ends_says_why_and_holds_nothing_up(
+    journal_url: str, caplog: pytest.LogCaptureFixture, spoil: dict[str, str], why: str
 ) -> None:
-    spoilt = act(CANCEL)
-    read(journal_url, 'UPDATE actions SET filter = \'{"status": ["odd"]}\' WHERE id = %s', [spoilt])
     queued_job()
+    spoilt = act(CANCEL, JobFilter(types=("PROBE",)))
+    ((name, value),) = spoil.items()
+    read(journal_url, f"UPDATE actions SET {name} = %s WHERE id = %s", [value, spoilt])
     sound = act(CANCEL)
 
     finish()
 
-    assert action(journal_url, spoilt) == {"matched": 0, "done": 0, "changed": 0, "position": None, "finished": True}
+    ended = action(journal_url, spoilt)
+    error = ended.pop("error")
+    assert ended == {"matched": 1, "done": 0, "changed": 0, "position": None, "finished": True}
+    assert error.startswith(why)
+    assert "LINE" not in error
     assert action(journal_url, sound)["changed"] == 1
     assert "cannot be done" in caplog.text
+
+
+def test_a_batch_that_takes_too_long_ends_its_action(journal_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    queued_job()
+    action_id = act(CANCEL)
+
+    def takes_long(*_: object) -> None:
+        database.execute_sql("SET LOCAL statement_timeout = 10; SELECT pg_sleep(5)")
+
+    monkeypatch.setattr(actions, "do_to", takes_long)
+    finish()
+
+    assert action(journal_url, action_id)["error"] == "A batch took longer than Postgres was given for it."
 
 
 def test_p4_an_action_whose_answer_was_lost_is_on_record_once(journal_url: str) -> None:
@@ -242,7 +269,7 @@ def test_of_jobs_with_one_unique_key_a_retry_brings_back_one(journal_url: str) -
     finish()
 
     assert action(journal_url, action_id) == {
-        "matched": 3, "done": 3, "changed": 1, "position": None, "finished": True
+        "matched": 3, "done": 3, "changed": 1, "position": None, "finished": True, "error": None
     }  # fmt: skip
     assert (count(journal_url, "queued"), count(journal_url, "cancelled")) == (1, 2)
 

@@ -100,13 +100,13 @@ def do_to(action: Unfinished, job_ids: Sequence[str]) -> tuple[int, list[Hint]]:
     return sum(answer.event is not None for answer, _ in answers), [hint for _, hints in answers for hint in hints]
 
 
-def note(action: str, position: object, done: int, changed: int) -> None:
-    """Say how far an action is: behind which job it goes on; None: it is finished."""
+def note(action: str, position: object, done: int, changed: int, error: str | None = None) -> None:
+    """Say how far an action is: behind which job it goes on; None: it is finished, or has ended with an error."""
     now = fn.clock_timestamp()
     noted: dict[Any, Any] = {Action.done: Action.done + done, Action.changed: Action.changed + changed}
     noted |= {Action.updated_at: now, Action.position: None if position is None else json.dumps(position)}
     if position is None:
-        noted[Action.finished_at] = now
+        noted |= {Action.finished_at: now, Action.error: error}
     Action.update(noted).where(Action.id == action).execute(database)
 
 

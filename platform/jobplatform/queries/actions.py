@@ -21,6 +21,8 @@ class ActionRow(NamedTuple):
     created_at: datetime
     updated_at: datetime
     finished_at: datetime | None
+    #: Why it ended before its end.
+    error: str | None
 
 
 class ActionPosition(NamedTuple):
@@ -32,7 +34,7 @@ class ActionPosition(NamedTuple):
 
 _ACTIONS: Final = """
     SELECT id::text, kind, filter::text, reason, who, request_id, matched, done, changed, created_at, updated_at,
-           finished_at
+           finished_at, error
     FROM actions
 """
 
