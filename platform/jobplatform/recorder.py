@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger(__name__)
 
+#: To Dramatiq these are exceptions like others, and its middleware sends what is wanted after failures (P13).
+_NO_ENDS: Final = (Event.INTERRUPTED, Event.CANCELLED)
+
 #: How long a worker that ends waits for its keeper's last tick, in seconds.
 _LAST_TICK: Final = 2.0
 
@@ -195,7 +198,7 @@ class Recorder(Middleware):
                 error=verdict.error,
                 progress=attempt.progress,
                 delay_ms=verdict.delay_ms,
-                follow_ups=attempt.follow_ups,
+                follow_ups=[] if verdict.event in _NO_ENDS else attempt.follow_ups,
             ),
         )
 

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from jobplatform import journal
-from jobplatform.journal import Progress, Settled
+from jobplatform.journal import Cancel, Progress, Settled
 from jobplatform.journal.settle import OUTCOMES
 from jobplatform.states import Event
 from tests.services.journal import (
@@ -153,6 +153,17 @@ def test_p13_in_one_batch_only_the_follow_ups_of_accepted_outcomes_are_opened(jo
 
     assert [hint.type for hint in hints] == ["AFTER"]
     assert read(journal_url, "SELECT type FROM jobs WHERE type <> 'PROBE'") == [("AFTER",)]
+
+
+def test_p13_follow_ups_of_an_outcome_that_became_a_cancel_are_dropped(journal_url: str) -> None:
+    """A retry was planned after an error, with what is to follow one; and the job had been asked to stop."""
+    claim = claimed_job()
+    journal.commit([Cancel(claim.job_id)])
+
+    (settled,), hints = journal.commit([outcome(claim, Event.RETRY_PLANNED, follow_ups=[new_job(type="SORRY")])])
+
+    assert (settled, hints) == (Settled(Event.CANCELLED), [])
+    assert read(journal_url, "SELECT 1 FROM jobs WHERE type = 'SORRY'") == []
 
 
 def test_an_interrupted_job_is_queued_with_a_hint_of_its_new_stamp(journal_url: str) -> None:

@@ -306,18 +306,24 @@ def test_p21_after_the_grace_a_job_is_interrupted_and_runs_elsewhere_at_once_wit
 
 
 @pytest.mark.usefixtures("_quick_beat")
-def test_p21_an_interrupted_job_that_must_not_run_twice_is_failed(elsewhere: Callable[..., Workshop]) -> None:
+@pytest.mark.parametrize(("on_crash", "status", "follow_ups"), [("fail", "failed", 1), ("retry", "queued", 0)])
+def test_p21_an_interrupted_job_that_must_not_run_twice_is_failed(
+    elsewhere: Callable[..., Workshop], on_crash: str, status: str, follow_ups: int
+) -> None:
+    """And what is to follow a failure follows this one, and no mere interruption (P13)."""
     here = elsewhere(shutdown_grace=0)
-    long = Long(here, on_crash="fail")
+    here.actor("SORRY")(lambda message, error: None)
+    long = Long(here, on_crash=on_crash, on_failure="SORRY")
     job_id = long.actor.send().message_id
     worker = workshop_worker(here)
     long.wait()
     with stopping(worker):
-        here.until(job_id, "failed")
+        here.until(job_id, status)
 
-    assert here.history(job_id) == ["enqueued", "started", "failed"]
-    assert here.error(job_id)["kind"] == "crashed"
+    assert here.history(job_id)[:3] == ["enqueued", "started", "failed" if status == "failed" else "interrupted"]
+    assert (here.column(job_id, "error") or {}).get("kind") == ("crashed" if status == "failed" else None)
     assert here.column(job_id, "crashes") == 0
+    assert len(here.jobs("SORRY")) == follow_ups
 
 
 @pytest.mark.usefixtures("_quick_beat")

@@ -69,6 +69,25 @@ def test_p15_what_ends_before_the_cancel_reaches_it_ends_as_it_ends(workshop: Wo
 
 
 @pytest.mark.usefixtures("_quick_beat")
+def test_p13_a_cancel_is_no_failure_that_anything_follows(workshop: Workshop) -> None:
+    @workshop.actor("LONG", max_retries=0, on_failure="SORRY", on_retry_exhausted="SORRY")
+    def long() -> None:
+        while True:
+            time.sleep(0.01)
+
+    @workshop.actor("SORRY")
+    def sorry(message: dict[str, Any], error: dict[str, Any]) -> None: ...
+
+    job_id = long.send().message_id
+    with workshop.open():
+        workshop.until(job_id, "running")
+        _cancel(workshop, job_id)
+        workshop.until(job_id, "cancelled")
+
+    assert workshop.jobs("SORRY") == []
+
+
+@pytest.mark.usefixtures("_quick_beat")
 @pytest.mark.parametrize(("swallows", "end"), [(True, "completed"), (False, "cancelled")])
 def test_p16_an_actor_may_clean_up_and_may_even_go_on(workshop: Workshop, swallows: bool, end: str) -> None:
     cleaned = []

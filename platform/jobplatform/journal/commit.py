@@ -108,7 +108,7 @@ class _Transaction:
                 raise answer
             self._answers[place] = answer
             self._hints += hints
-            if isinstance(item, Settle) and item.follow_ups and answer.accepted:
+            if isinstance(item, Settle) and item.follow_ups and answer.event == item.event:
                 self._open(item.follow_ups)
 
     def _open(self, follow_ups: Sequence[opening.NewJob]) -> None:

@@ -52,7 +52,7 @@ class Settle:
     progress: str | None = None
     #: Until the next attempt, for `retry_planned`.
     delay_ms: int | None = None
-    #: Jobs that are opened with this outcome, or not at all (P13).
+    #: Jobs that are opened with this very outcome, or not at all (P13).
     follow_ups: list[NewJob] = field(default_factory=list)
     is_replacement: bool = False
     deadline: ClassVar[None] = None
