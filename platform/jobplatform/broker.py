@@ -203,7 +203,7 @@ class JobBroker(RedisBroker):
 
     def emit_after(self, signal: str, *args: Any, **kwargs: Any) -> None:
         """Tell the middleware, and of a processed message also what its actor returned: see `JobActor.__call__`."""
-        if signal == "process_message" and (attempt := held_attempt()) is not None:
+        if signal in ("process_message", "skip_message") and (attempt := held_attempt()) is not None:
             attempt.end()
             if "result" in kwargs:
                 kwargs["result"] = attempt.result

@@ -183,6 +183,10 @@ class Lifeline:
             return self._start_again()
         running = {row.token: row for row in workers.held_by(self._id)}
         attempts = self._hands.attempts()
+        for attempt in attempts.values():
+            # Others' jobs now: of a number under which this worker was declared dead, and that had not begun then.
+            if attempt.worker != self._id and attempt.strike(Shutdown):
+                log.info("Job %s is interrupted.", attempt.job_id)
         for token, row in running.items():
             if row.cancel_requested and token in attempts and attempts[token].strike(Cancelled):
                 log.info("Job %s was asked to stop.", row.job_id)

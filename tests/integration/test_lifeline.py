@@ -312,7 +312,10 @@ def test_p21_an_interrupted_job_that_must_not_run_twice_is_failed(
 ) -> None:
     """And what is to follow a failure follows this one, and no mere interruption (P13)."""
     here = elsewhere(shutdown_grace=0)
-    here.actor("SORRY")(lambda message, error: None)
+
+    @here.actor("SORRY")
+    def sorry(message: dict[str, Any], error: dict[str, Any]) -> None: ...
+
     long = Long(here, on_crash=on_crash, on_failure="SORRY")
     job_id = long.actor.send().message_id
     worker = workshop_worker(here)

@@ -4,7 +4,7 @@ import threading
 from typing import Any
 
 import pytest
-from dramatiq.middleware import Middleware, SkipMessage
+from dramatiq.middleware import Middleware, Shutdown, SkipMessage
 
 from jobplatform import current_job
 from jobplatform.errors import DatabaseUnavailable
@@ -116,6 +116,25 @@ def test_p10_what_another_middleware_refuses_after_the_claim_is_settled(
     workshop.finish(job_id := probe.send().message_id)
 
     assert (workshop.history(job_id)[-1], workshop.error(job_id)["kind"]) == ("failed", kind)
+
+
+def test_p16_an_attempt_that_its_actor_skipped_can_be_struck_no_more(workshop: Workshop) -> None:
+    """It was over, but its thread, which runs the next job, was still taken for its own."""
+    struck: list[bool] = []
+
+    class Late(Middleware):
+        def after_skip_message(self, broker: Any, message: Any) -> None:  # noqa: ARG002
+            struck.extend(each.strike(Shutdown) for each in workshop.broker.recorder._hands.attempts().values())
+
+    @workshop.actor("SKIPPING")
+    def skipping() -> None:
+        raise SkipMessage
+
+    workshop.broker.add_middleware(Late())
+    workshop.finish(job_id := skipping.send().message_id)
+
+    assert struck == [False]
+    assert (workshop.history(job_id)[-1], workshop.error(job_id)["kind"]) == ("failed", "skipped")
 
 
 def test_an_actor_sends_further_jobs_of_its_own(workshop: Workshop) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import dramatiq
 import pytest
-from dramatiq.middleware import Shutdown
+from dramatiq.middleware import Middleware, Shutdown
 from dramatiq.threading import raise_thread_exception
 
 from jobplatform import current_job, journal
@@ -257,6 +257,40 @@ def test_p21_a_claim_that_is_granted_when_the_worker_stops_is_given_back_though_
 
     workshop.until(job_id, "queued")
     assert workshop.history(job_id)[:3] == ["enqueued", "started", "interrupted"]
+
+
+def test_p17_a_claim_that_is_just_arriving_when_its_worker_is_declared_dead_is_interrupted_too(
+    workshop: Workshop,
+) -> None:
+    """It had not reached its actor when the worker interrupted what it ran, and then ran on for nobody."""
+    url, ends = workshop.settings.database_url, []
+
+    class Dying(Middleware):
+        def before_process_message(self, broker: Any, message: Any) -> None:  # noqa: ARG002
+            ((worker, attempt),) = read(url, "SELECT worker, attempts FROM jobs")
+            if attempt == 1:
+                read(url, "UPDATE workers SET ended_at = now(), died = true WHERE id = %s", [worker])
+                eventually(lambda: read(url, "SELECT 1 FROM workers WHERE id > %s", [worker]), what="its new number")
+
+    @workshop.actor("PROBE")
+    def probe() -> None:
+        try:
+            eventually(lambda: current_job().attempt > 1, seconds=5, what="its interruption")
+        except BaseException as error:
+            ends.append(type(error))
+            raise
+
+    workshop.broker.add_middleware(Dying())
+    workshop.finish(job_id := probe.send().message_id)
+
+    assert ends == [Shutdown]
+    assert [event for event in workshop.history(job_id) if event not in ("resent", "fenced")] == [
+        "enqueued",
+        "started",
+        "rescued",
+        "started",
+        "completed",
+    ]
 
 
 def test_an_attempt_knows_itself_on_its_own_thread_only(workshop: Workshop) -> None:
