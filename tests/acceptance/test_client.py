@@ -12,9 +12,19 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from jobplatform.client import BadRequest, Client, Conflict, Forbidden, Invalid, NotFound, Submission, Unavailable
+from jobplatform.client import (
+    ApiError,
+    BadRequest,
+    Client,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Submission,
+)
 from jobplatform.local.postgres import Postgres
 from jobplatform.local.valkey import Valkey
 from tests.services.api_server import ApiServer
@@ -85,6 +95,21 @@ def test_a_wait_ends_when_its_time_is_up(client: Client) -> None:
     assert client.wait(job.id, 0.1).status == "scheduled"
 
 
+def test_a_wait_does_not_press_an_api_that_answers_at_once(
+    running: tuple[Fleet, ApiServer], client: Client, processes: Processes
+) -> None:
+    fleet, _ = running
+    job = client.submit("ECHO", {}, run_at=in_a_minute())
+    stopping = ApiServer(fleet, processes, "tests.services.stopping_api:application()")
+    stopping.start()
+    asked: list[httpx.Request] = []
+    with Client(stopping.url) as waiting:
+        waiting._http.event_hooks = {"request": [asked.append]}
+
+        assert waiting.wait(job.id, 1).status == "scheduled"
+    assert 2 <= len(asked) <= 6
+
+
 def test_a_repeated_submit_finds_its_job(client: Client) -> None:
     first = client.submit("ECHO", {"value": 1}, idempotency_key="once")
 
@@ -106,10 +131,10 @@ def test_a_submit_outlasts_an_api_that_restarts(running: tuple[Fleet, ApiServer]
     assert fleet.read("SELECT count(*) FROM jobs WHERE payload->>'value' = 'after all'") == [(1,)]
 
 
-def test_an_api_that_is_not_there_is_unavailable() -> None:
-    with Client("http://127.0.0.1:9") as nowhere, pytest.raises(Unavailable, match="does not answer") as refused:
-        nowhere.cancel(NOBODY)
-    assert refused.value.status == 0
+def test_an_answer_that_is_none_of_the_platforms_is_an_error_of_the_clients_kind(client: Client) -> None:
+    for path in ("/docs", "/jobs/counts"):
+        with pytest.raises(ApiError, match="something else"):
+            client._job(client._get(path))
 
 
 def test_a_batch_is_accepted_whole_or_not_at_all(client: Client) -> None:
@@ -158,6 +183,16 @@ def test_a_life_is_streamed_to_its_end(client: Client) -> None:
     assert told == ["enqueued", "started", "retry_planned", "released", "started", "completed"]
     last = client.events(job.id)[-1]
     assert list(client.stream(job.id, after=last.id)) == []
+
+
+def test_the_stream_of_a_job_does_not_end_with_an_end_that_was_not_the_last(client: Client) -> None:
+    job = client.submit("ECHO", {}, run_at=in_a_minute())
+    client.cancel(job.id)
+    client.retry(job.id)
+
+    told = [data["event"] for kind, data in client.stream(job.id) if kind == "transition"]
+
+    assert told == ["scheduled", "cancelled", "resubmitted", "started", "completed"]
 
 
 def test_all_that_happens_is_streamed_from_where_one_was(client: Client) -> None:
@@ -342,3 +377,15 @@ def test_the_shell_says_in_words_what_is_wrong(shell: Shell) -> None:
     assert "is no JSON" in shell("submit", "ECHO", "{", code=1)
     assert "/payload/seconds" in shell("submit", "NAP", '{"seconds": "x"}', code=1)
     assert NOBODY in shell("show", NOBODY, code=1)
+    assert shell("show", "counts", code=1) == "A job's id is a UUID, and 'counts' is none.\n"
+    assert "positive" in shell("list", "--limit", "0", code=2)
+
+
+def test_what_others_wrote_does_not_steer_the_terminal(shell: Shell, client: Client) -> None:
+    evil, spelled = "\x1b[2J\x9b\x7f\r\n\u202e!", r"\x1b[2J\x9b\x7f\r\n\u202e!"
+    job = client.submit("ECHO", {"value": evil}, unique_key=evil, tags=["evil"], run_at=in_a_minute())
+    client.cancel(job.id, evil)
+
+    for said in (shell("show", job.id), shell("watch", job.id, code=3), shell("explain", job.id)):
+        assert spelled in said
+        assert all(one.isprintable() for one in said.replace("\n", ""))

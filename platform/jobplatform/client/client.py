@@ -5,15 +5,16 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, BinaryIO, Final, Self
+from typing import Any, BinaryIO, Final, Self, TypeVar
 
 import httpx
 import msgspec
 
-from jobplatform.client.errors import TooManyRequests, Unavailable, error_of
+from jobplatform.client.errors import ApiError, BadRequest, NotFound, TooManyRequests, Unavailable, error_of
 from jobplatform.client.server_sent import server_sent
-from jobplatform.client.shapes import Event, Job, Submission
-from jobplatform.states import FINAL
+from jobplatform.client.shapes import Event, Job, Page, Submission
+
+_T = TypeVar("_T")
 
 #: One long-poll asks for so many seconds at the most: the API's own limit.
 _LONGEST_WAIT: Final = 30.0
@@ -33,12 +34,15 @@ class Client:
 
     def __init__(self, url: str = "http://127.0.0.1:3000", *, key: str | None = None, timeout: float = 35.0) -> None:
         """``timeout`` is seconds without a word from the API."""
-        self._http = httpx.Client(
-            base_url=url,
-            headers={"Authorization": f"Bearer {key}"} if key else {},
-            timeout=httpx.Timeout(timeout, connect=5.0),
-            trust_env=False,  # a proxy for the web is none for the machine next door
-        )
+        try:
+            self._http = httpx.Client(
+                base_url=url,
+                headers={"Authorization": f"Bearer {_visible(key, 'A key')}"} if key else {},
+                timeout=httpx.Timeout(timeout, connect=5.0),
+                trust_env=False,  # a proxy for the web is none for the machine next door
+            )
+        except httpx.InvalidURL as error:
+            raise BadRequest(400, {"detail": f"{url!r} is no URL: {error}"}) from None
 
     def __enter__(self) -> Self:
         return self
@@ -69,7 +73,7 @@ class Client:
         """Submit up to 10,000 jobs, all or none. Raises as `submit` does."""
         body = {"jobs": [job.body() for job in jobs]}
         answer = self._post("/jobs/batch", body, idempotency_key=idempotency_key or str(uuid.uuid4()))
-        return [msgspec.convert(item, Job) for item in answer.json()["items"]]
+        return _content(answer, Page[Job]).items
 
     def validate(self, type: str, payload: Any, **fields: Any) -> None:  # noqa: A002
         """Check a submission as `submit` does, and store nothing."""
@@ -79,43 +83,49 @@ class Client:
 
     def job(self, job_id: str) -> Job:
         """The job as it is now."""
-        return self._job(self._get(f"/jobs/{job_id}"))
+        return self._job(self._get(_path(job_id)))
 
     def jobs(self, *, limit: int | None = None, **filters: Any) -> Iterator[Job]:
         """The jobs that fit, page by page: ``status``, ``type``, ``priority``, ``tag``, ``createdAfter``, ``q``, ..."""
         parameters: dict[str, Any] = {name: value for name, value in filters.items() if value is not None}
         left = limit
         while left is None or left > 0:
-            page = self._get("/jobs", parameters | {"limit": min(left or 500, 500)}).json()
-            for item in page["items"]:
-                yield msgspec.convert(item, Job)
+            page = _content(self._get("/jobs", parameters | {"limit": min(left or 500, 500)}), Page[Job])
+            yield from page.items
             if left is not None:
-                left -= len(page["items"])
-            if page["next"] is None:
+                left -= len(page.items)
+            if page.next is None:
                 return
-            parameters["cursor"] = page["next"]
+            parameters["cursor"] = page.next
 
     def wait(self, job_id: str, seconds: float | None = None) -> Job:
         """The job when it is final, or as it is after so many seconds (default: as long as it takes)."""
         deadline = float("inf") if seconds is None else time.monotonic() + seconds
         while True:
-            left = max(0.0, min(_LONGEST_WAIT, deadline - time.monotonic()))
-            job = self._job(self._get(f"/jobs/{job_id}", {"wait": f"{left:.3f}"}))
-            if job.final or time.monotonic() >= deadline:
+            asked = time.monotonic()
+            left = max(0.0, min(_LONGEST_WAIT, deadline - asked))
+            job = self._job(self._get(_path(job_id), {"wait": f"{left:.3f}"}))
+            answered = time.monotonic()
+            if job.final or answered >= deadline:
                 return job
+            # An API that stops, or with which too many wait, answers at once.
+            time.sleep(max(0.0, min(_FIRST_PAUSE, asked + left - answered)))
 
     def events(self, job_id: str) -> list[Event]:
         """The job's transitions in their order."""
-        return [msgspec.convert(item, Event) for item in self._get(f"/jobs/{job_id}/events").json()["items"]]
+        return _content(self._get(_path(job_id, "/events")), Page[Event]).items
 
     def stream(self, job_id: str | None = None, *, after: int | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
         """What happens to a job until it is final, or to all jobs for ever: pairs of a kind and its data.
 
         Kinds are ``transition`` and ``progress``. A connection that is lost is taken up where it ended; ``after`` is
         the id of the last transition that is known.
+
+        Raises:
+            Unavailable: it could not be taken up, however often that was tried.
         """
-        path = f"/jobs/{job_id}/events" if job_id else "/events"
-        pause = _FIRST_PAUSE
+        path = _path(job_id, "/events") if job_id else "/events"
+        pause, failures = 0.0, 0
         while True:
             headers = {"Accept": "text/event-stream"}
             if after is not None:
@@ -127,21 +137,22 @@ class Client:
                     if answer.status_code != httpx.codes.OK:
                         answer.read()
                         raise error_of(answer)
+                    failures = 0
                     for kind, number, data in server_sent(answer.iter_bytes()):
-                        pause = _FIRST_PAUSE
+                        pause = 0.0
                         after = number if number is not None else after
                         if kind:
                             yield kind, data
-                        if job_id and kind == "transition" and data["to"] in FINAL:
-                            return
-            except (httpx.TransportError, Unavailable, TooManyRequests):
-                pass
+            except (httpx.TransportError, Unavailable, TooManyRequests) as error:
+                failures += 1
+                if failures == _TRIES:
+                    raise self._unreachable(error) if isinstance(error, httpx.TransportError) else error from None
             time.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
+            pause = min(max(2 * pause, _FIRST_PAUSE), _LONGEST_PAUSE)
 
     def explain(self, job_id: str) -> dict[str, Any]:
         """Why the job is not running, or how it came to its end."""
-        return self._object(f"/jobs/{job_id}/explain")
+        return self._object(_path(job_id, "/explain"))
 
     def counts(self) -> dict[str, Any]:
         """How many jobs there are, by status and type."""
@@ -151,15 +162,15 @@ class Client:
         """The lines that the job logged."""
         parameters: dict[str, Any] = {}
         while True:
-            page = self._get(f"/jobs/{job_id}/logs", parameters).json()
-            yield from page["items"]
-            if page["next"] is None:
+            page = _content(self._get(_path(job_id, "/logs"), parameters), Page[dict[str, Any]])
+            yield from page.items
+            if page.next is None:
                 return
-            parameters["cursor"] = page["next"]
+            parameters["cursor"] = page.next
 
     def download(self, job_id: str, file: BinaryIO) -> int:
         """Write the file that the job made. Returns the number of bytes."""
-        with self._http.stream("GET", f"/jobs/{job_id}/output") as answer:
+        with self._http.stream("GET", _path(job_id, "/output")) as answer:
             if answer.status_code != httpx.codes.OK:
                 answer.read()
                 raise error_of(answer)
@@ -167,8 +178,7 @@ class Client:
 
     def types(self) -> list[dict[str, Any]]:
         """The job types, each with its schema."""
-        items: list[dict[str, Any]] = self._object("/types")["items"]
-        return items
+        return _content(self._get("/types"), Page[dict[str, Any]]).items
 
     # Acting
 
@@ -178,7 +188,7 @@ class Client:
         Raises:
             Conflict: it is final.
         """
-        return self._job(self._post(f"/jobs/{job_id}/cancel", {"reason": reason} if reason else {}))
+        return self._job(self._post(_path(job_id, "/cancel"), {"reason": reason} if reason else {}))
 
     def retry(self, job_id: str, reason: str | None = None, **changed: Any) -> Job:
         """Queue a failed or cancelled job again; ``payload=...`` gives it another payload.
@@ -187,13 +197,12 @@ class Client:
             Conflict: it is neither failed nor cancelled.
             Invalid: the payload does not fit the type.
         """
-        return self._job(self._post(f"/jobs/{job_id}/retry", {**changed, **({"reason": reason} if reason else {})}))
+        return self._job(self._post(_path(job_id, "/retry"), {**changed, **({"reason": reason} if reason else {})}))
 
     # How
 
     def _object(self, path: str) -> dict[str, Any]:
-        content: dict[str, Any] = self._get(path).json()
-        return content
+        return _content(self._get(path), dict[str, Any])
 
     def _get(self, path: str, parameters: Mapping[str, Any] | None = None) -> httpx.Response:
         return self._call("GET", path, repeat=True, params=parameters)
@@ -203,7 +212,7 @@ class Client:
     ) -> httpx.Response:
         headers = {"Content-Type": "application/json"}
         if idempotency_key:
-            headers["Idempotency-Key"] = idempotency_key
+            headers["Idempotency-Key"] = _visible(idempotency_key, "An idempotency key")
         return self._call(
             "POST",
             path,
@@ -220,8 +229,7 @@ class Client:
                 answer = self._http.request(method, path, **request)
             except httpx.TransportError as error:
                 if last:
-                    detail = f"{self._http.base_url} does not answer: {error or type(error).__name__}"
-                    raise Unavailable(0, {"detail": detail}) from error
+                    raise self._unreachable(error) from error
             else:
                 if answer.is_success:
                     return answer
@@ -231,9 +239,36 @@ class Client:
             time.sleep(pause)
         raise AssertionError("the last try returns or raises")
 
+    def _unreachable(self, error: httpx.TransportError) -> Unavailable:
+        return Unavailable(0, {"detail": f"{self._http.base_url} does not answer: {error or type(error).__name__}"})
+
     @staticmethod
     def _job(answer: httpx.Response) -> Job:
-        return msgspec.convert(answer.json(), Job)
+        return _content(answer, Job)
+
+
+def _path(job_id: str, what: str = "") -> str:
+    """The path of a job, or of something of its. What is no UUID could lead elsewhere."""
+    try:
+        return f"/jobs/{uuid.UUID(str(job_id))}{what}"
+    except ValueError:
+        detail = f"A job's id is a UUID, and {job_id!r} is none."
+        raise NotFound(404, {"type": "/problems/job-not-found", "detail": detail}) from None
+
+
+def _visible(text: str, what: str) -> str:
+    """A header's value, which HTTP can carry."""
+    if text.isascii() and text.isprintable():
+        return text
+    raise BadRequest(400, {"detail": f"{what} consists of visible ASCII characters."})
+
+
+def _content(answer: httpx.Response, kind: type[_T]) -> _T:
+    try:
+        return msgspec.convert(answer.json(), kind)
+    except (ValueError, msgspec.ValidationError) as error:
+        detail = f"{answer.url} answers with something else than the platform's API would: {error}"
+        raise ApiError(answer.status_code, {"detail": detail}) from error
 
 
 def _seconds(text: str | None) -> float:

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
 from jobplatform.states import FINAL
+
+_T = TypeVar("_T")
 
 Priority = Literal["high", "default"]
 OnConflict = Literal["reject", "return", "replace"]
@@ -53,6 +55,13 @@ class Event(msgspec.Struct, rename={"from_status": "from", "to_status": "to", "r
     who: str | None
     detail: Any
     request_id: str | None = None
+
+
+class Page(msgspec.Struct, Generic[_T], frozen=True):
+    """A list of things, or a part of one: then ``next`` is where it goes on."""
+
+    items: list[_T]
+    next: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

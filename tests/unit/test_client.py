@@ -1,0 +1,35 @@
+"""The client alone: what it refuses by itself, and what it says where no API is."""
+
+import pytest
+
+from jobplatform.client import BadRequest, Client, NotFound, Unavailable
+
+NOBODY = "01890a5d-ac96-774b-bcce-b302099a8057"
+
+
+def test_an_api_that_is_not_there_is_unavailable() -> None:
+    with Client("http://127.0.0.1:9") as nowhere, pytest.raises(Unavailable, match="does not answer") as refused:
+        nowhere.cancel(NOBODY)
+    assert refused.value.status == 0
+
+
+def test_a_stream_that_cannot_be_had_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobplatform.client.client._FIRST_PAUSE", 0.01)
+    with Client("http://127.0.0.1:9") as nowhere, pytest.raises(Unavailable, match="does not answer"):
+        next(nowhere.stream())
+
+
+def test_what_no_header_can_carry_and_what_is_no_url_is_refused() -> None:
+    for key in ("\u00e9", "two\nlines"):
+        with pytest.raises(BadRequest, match="visible ASCII"):
+            Client(key=key)
+        with Client() as client, pytest.raises(BadRequest, match="visible ASCII"):
+            client.submit("ECHO", {}, idempotency_key=key)
+    with pytest.raises(BadRequest, match="no URL"):
+        Client("http://[::1")
+
+
+@pytest.mark.parametrize("no_id", ["counts", "x/../../health", "", "01890a5d-ac96-774b-bcce-b302099a8057/events"])
+def test_what_is_no_id_leads_nowhere(no_id: str) -> None:
+    with Client("http://127.0.0.1:9") as client, pytest.raises(NotFound, match="is none"):
+        client.job(no_id)
