@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from jobplatform.client import Client, Job
+from jobplatform.client import ApiError, Client, Job
 from jobplatform.errors import PlatformError
 from jobplatform.local.calls import base_url
 from jobplatform.settings import Settings
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listing = command("list", _list, "list jobs, newest first")
     for option in ("status", "type", "priority", "tag", "q"):
         listing.add_argument(f"--{option}", help="see GET /jobs in docs/http.md")
-    listing.add_argument("--limit", type=int, default=20, help="how many at the most (20)")
+    listing.add_argument("--limit", type=_positive, default=20, help="how many at the most (20)")
     command("show", _show, "show a job with its history").add_argument("job")
     submit = command("submit", _submit, "submit a job")
     submit.add_argument("type", help="one of those that the platform knows, such as CSV_EXPORT")
@@ -70,7 +70,10 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """
     url = arguments.url or settings.api_url or base_url(settings.host, settings.port)
     with Client(url, key=arguments.key or settings.api_key or None) as client:
-        code: int = arguments.act(client, arguments)
+        try:
+            code: int = arguments.act(client, arguments)
+        except ApiError as error:
+            raise PlatformError("\n".join(map(_shown, str(error).split("\n")))) from error
         return code
 
 
@@ -95,7 +98,7 @@ def _show(client: Client, given: argparse.Namespace) -> int:
     for name, value in msgspec.to_builtins(job).items():
         if value not in (None, []):
             shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            print(f"{name:<16} {shown}")
+            _say(f"{name:<16} {shown}")
     print()
     rows = [
         (_local(e.at), e.event, e.to_status, str(e.attempt or ""), e.worker or e.who or "", _remark(e.detail))
@@ -129,16 +132,14 @@ def _watch(client: Client, given: argparse.Namespace) -> int:
         if given.json:
             _print_json({"kind": kind, **data})
         elif kind == "progress":
-            print(f"{'':<15} progress       {json.dumps(data['progress'])}", flush=True)
+            _say(f"{'':<15} progress       {json.dumps(data['progress'])}")
         else:
             at = datetime.fromisoformat(data["at"])
             by = data["worker"] or data["who"] or ""
-            print(
-                f"{_clock(at)} {data['event']:<14} {data['to']:<10} {by} {_remark(data['detail'])}".rstrip(), flush=True
-            )
+            _say(f"{_clock(at)} {data['event']:<14} {data['to']:<10} {by} {_remark(data['detail'])}".rstrip())
     job = client.job(given.job)
     if not given.json:
-        print(f"{job.id} {job.status} {_summary(job)}".rstrip())
+        _say(f"{job.id} {job.status} {_summary(job)}".rstrip())
     return 0 if job.status == Status.COMPLETED else _NOT_COMPLETED
 
 
@@ -161,10 +162,16 @@ def _explain(client: Client, given: argparse.Namespace) -> int:
     if given.json:
         _print_json(answer)
         return 0
-    print(answer["summary"])
+    _say(answer["summary"])
     for reason in answer["reasons"]:
-        print(f"  {reason['code']}: {reason['message']}")
+        _say(f"  {reason['code']}: {reason['message']}")
     return 0
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no positive whole number")
+    return int(text)
 
 
 def _payload(text: str) -> Any:
@@ -215,12 +222,21 @@ def _clock(at: datetime) -> str:
     return at.astimezone(UTC).astimezone().strftime("%H:%M:%S.%f")
 
 
+def _say(text: str) -> None:
+    print(_shown(text), flush=True)
+
+
+def _shown(text: str) -> str:
+    """What others wrote, as a terminal may have it: a character that could steer it is spelled as an escape."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
 def _print_json(value: Any) -> None:
     print(msgspec.json.encode(value).decode(), flush=True)
 
 
 def _print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    table = [head, *rows]
+    table = [head, *([_shown(cell) for cell in row] for row in rows)]
     widths = [max(len(row[n]) for row in table) for n in range(len(head))]
     for row in table:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
