@@ -108,7 +108,7 @@ def only_validates(req: Request) -> bool:
     Raises:
         Problem: the parameter is neither true nor false (400).
     """
-    given = req.params.get("validateOnly", "false") if req.query_string else "false"
+    given = (req.params.get("validateOnly") or "false") if req.query_string else "false"
     if given not in ("true", "false"):
         raise Problem(INVALID_PARAMETER, "validateOnly must be true or false.")
     return given == "true"

@@ -70,7 +70,7 @@ def not_found(job_id: str) -> Problem:
 
 def _seconds_to_wait(req: Request, resp: falcon.asgi.Response) -> float:
     """What ``?wait=`` says, or else the header: that is only a preference, and too long a wait is shortened."""
-    if req.query_string and (given := req.params.get("wait")) is not None:
+    if req.query_string and (given := req.params.get("wait")):
         if isinstance(given, str) and _SECONDS.fullmatch(given) and float(given) <= MAX_WAIT:
             return float(given)
         raise Problem(INVALID_PARAMETER, f"wait must be a number of seconds from 0 to {MAX_WAIT:g}.")

@@ -39,7 +39,7 @@ class Request(falcon.asgi.Request):
             pass
 
     async def json_body(self, limit: int, share: Share | None = None) -> bytes:
-        """The whole body, of at most `limit` bytes, that the headers say is JSON; in its share of the room, if given one.
+        """The whole body, of at most `limit` bytes, that the headers say is JSON. It takes room as it grows.
 
         Raises:
             Problem: it says that it is something else (415), is longer (413), did not arrive whole (400), or there is

@@ -71,12 +71,20 @@ def test_whatever_can_be_read_has_a_head(client: testing.TestClient, path: str) 
     assert head.content == b""
 
 
-@pytest.mark.parametrize("wait", ["31", "-1", "x", "", "1e1", "nan", "inf", "1_0", "0x1", " 1", "1,2", "30.5"])
+@pytest.mark.parametrize("wait", ["31", "-1", "x", "1e1", "nan", "inf", "1_0", "0x1", " 1", "1,2", "30.5"])
 def test_a_wait_that_is_no_number_of_seconds_up_to_thirty_is_refused(client: testing.TestClient, wait: str) -> None:
     answer = client.simulate_get(f"/jobs/{ID}", params={"wait": wait})
 
     assert answer.status_code == 400
     assert answer.json["type"] == "/problems/invalid-parameter"
+
+
+def test_an_empty_wait_counts_as_left_out(client: testing.TestClient, reader: StandInReader) -> None:
+    preferred = client.simulate_get(f"/jobs/{ID}?wait=", headers={"Prefer": "wait=0"})
+
+    assert (preferred.status_code, preferred.headers["Preference-Applied"]) == (200, "wait=0")
+    assert client.simulate_get(f"/jobs/{ID}?wait=").status_code == 200
+    assert reader.questions == [], "nobody waits"
 
 
 def test_waiting_for_an_unfinished_job_ends_with_the_time(client: testing.TestClient, reader: StandInReader) -> None:
