@@ -6,7 +6,7 @@ from typing import Any, Final
 from peewee import CTE, SQL, Column, NodeList, Select
 
 from jobplatform.prepared import Prepared
-from jobplatform.query import Parameter, Query
+from jobplatform.query import Parameter, Query, array
 
 #: A statement takes so many items at the most: while one is put together, no other thread of the process runs.
 MOST_ROWS: Final = 500
@@ -57,15 +57,9 @@ class Statement:
             some = items[start : start + MOST_ROWS]
             query = self._prepared if len(some) <= _FEW_ROWS else self._query
             named = zip(self._names, zip(*some, strict=True), strict=True)
-            arrays = {name: _texts(column) if name in self._texts else _plain(column) for name, column in named}
+            arrays = {name: _texts(column) if name in self._texts else array(column) for name, column in named}
             answers += query.execute(arrays, after="" if start else after)
         return answers
-
-
-def _plain(values: Sequence[Any]) -> str:
-    """An array of numbers, ids or times, which have nothing in them that must be quoted."""
-    written = ["NULL" if value is None else f'"{value}"' for value in values]
-    return f"{{{','.join(written)}}}"
 
 
 def _texts(values: Sequence[str | None]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from peewee import SQL, Value
 
-from jobplatform import journal, prepared
+from jobplatform import journal
 from jobplatform.connection import give_up_connection, open_connection
 from jobplatform.journal import claim
 from jobplatform.models import Job, database
@@ -78,7 +78,7 @@ def test_a_plan_for_empty_tables_gives_way_when_they_have_grown(
 ) -> None:
     claims = [a_claim(queued_job()) for _ in range(FEW)]
     now = time.monotonic()
-    monkeypatch.setattr(prepared.time, "monotonic", lambda: now)
+    monkeypatch.setattr("jobplatform.prepared.time.monotonic", lambda: now)
     read(journal_url, "TRUNCATE jobs, transitions; ANALYZE jobs, transitions")
     early = plan_of(lambda: journal.commit(claims))
     read(

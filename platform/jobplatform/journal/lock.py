@@ -25,4 +25,4 @@ _LOCK: Final = Prepared(
 def lock(items: Sequence[Item]) -> str:
     """The SQL that locks the rows of the jobs that these items change; empty where they change none."""
     ids = {str(UUID(item.locks)) for item in items if item.locks is not None}  # they become part of the SQL
-    return _LOCK.call({"ids": f"{{{','.join(sorted(ids))}}}"}) if ids else ""
+    return _LOCK.call({"ids": "{" + ",".join(sorted(ids)) + "}"}) if ids else ""

@@ -7,7 +7,8 @@ from typing import NamedTuple
 from peewee import SQL, fn
 
 from jobplatform.models import Job, database
-from jobplatform.query import Parameter, Query
+from jobplatform.prepared import Prepared
+from jobplatform.query import Parameter, Query, array
 
 
 class JobRow(NamedTuple):
@@ -36,33 +37,35 @@ class JobRow(NamedTuple):
 #: The ids that a query is asked for.
 IDS = fn.any(SQL("%s::uuid[]", [Parameter("ids")]))
 
-_JOBS = Query(
-    Job.select(
-        Job.id.cast("text"),
-        Job.type,
-        Job.status,
-        Job.priority,
-        Job.queue,
-        Job.attempts,
-        Job.payload.cast("text"),
-        Job.result.cast("text"),
-        Job.error.cast("text"),
-        Job.progress.cast("text"),
-        Job.created_at,
-        Job.updated_at,
-        Job.started_at,
-        Job.finished_at,
-        Job.run_at,
-        Job.tags,
-        Job.unique_key,
-        Job.cancel_requested,
-    ).where(Job.id == IDS)
+_JOBS = Prepared(
+    Query(
+        Job.select(
+            Job.id.cast("text"),
+            Job.type,
+            Job.status,
+            Job.priority,
+            Job.queue,
+            Job.attempts,
+            Job.payload.cast("text"),
+            Job.result.cast("text"),
+            Job.error.cast("text"),
+            Job.progress.cast("text"),
+            Job.created_at,
+            Job.updated_at,
+            Job.started_at,
+            Job.finished_at,
+            Job.run_at,
+            Job.tags,
+            Job.unique_key,
+            Job.cancel_requested,
+        ).where(Job.id == IDS)
+    )
 )
 
 
 def jobs(ids: Sequence[str]) -> dict[str, JobRow]:
     """The jobs with these ids, those that exist."""
-    return {row[0]: JobRow(*row) for row in _JOBS.execute({"ids": list(ids)})}
+    return {row[0]: JobRow(*row) for row in _JOBS.execute({"ids": array(ids)})}
 
 
 def results(ids: Sequence[str]) -> list[tuple[str, str, str | None]]:

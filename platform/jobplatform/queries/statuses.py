@@ -3,12 +3,13 @@
 from collections.abc import Collection
 
 from jobplatform.models import Job
+from jobplatform.prepared import Prepared
 from jobplatform.queries.job import IDS
-from jobplatform.query import Query
+from jobplatform.query import Query, array
 
-_STATUSES = Query(Job.select(Job.id.cast("text"), Job.status).where(Job.id == IDS))
+_STATUSES = Prepared(Query(Job.select(Job.id.cast("text"), Job.status).where(Job.id == IDS)))
 
 
 def statuses(ids: Collection[str]) -> dict[str, str]:
     """The status of each of these jobs, those that exist."""
-    return dict(_STATUSES.execute({"ids": list(ids)}))
+    return dict(_STATUSES.execute({"ids": array(ids)}))
