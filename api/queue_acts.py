@@ -15,8 +15,8 @@ from api.request import Request
 from api.submission import ENVELOPE_BYTES
 from jobplatform.broker import JobBroker
 from jobplatform.journal import PauseQueue, ResumeQueue
-from jobplatform.queries.queues import QUEUES
 from jobplatform.settings import Settings
+from jobplatform.states import QUEUES
 
 _ACTS: Final = {"pause": PauseQueue, "resume": ResumeQueue}
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from jobplatform.connection import blames_a_value, sqlstate
+from jobplatform.connection import TOOK_TOO_LONG, blames_a_value, sqlstate
 from jobplatform.journal import Hint, actions
 from jobplatform.journal.actions import CANCEL, Unfinished
 from jobplatform.journal.release import BATCH_SIZE
@@ -34,7 +34,6 @@ _LONGEST_WHY: Final = 500
 _UNIQUE_VIOLATION: Final = "23505"
 #: The class of errors that end a transaction which may succeed when it is repeated: a deadlock is one.
 _ROLLED_BACK: Final = "40"
-_QUERY_CANCELED: Final = "57014"
 
 
 class Count(NamedTuple):
@@ -91,7 +90,7 @@ def do_next_batch(most: int = BATCH_SIZE) -> Batch:
         if code == _UNIQUE_VIOLATION or code.startswith(_ROLLED_BACK):
             # A unique key was taken in the same moment, or two waited for each other: the next try sees by whom.
             return Batch(0, True, [])
-        if not blames_a_value(error) and code != _QUERY_CANCELED:
+        if not blames_a_value(error) and code != TOOK_TOO_LONG:
             raise
         log.critical("Action %s cannot be done, and ends.", action.id, exc_info=True)
         actions.note(action.id, None, 0, 0, _why(error, code))
@@ -130,7 +129,7 @@ def _do(action: Unfinished, most: int) -> Batch:
 
 def _why(error: Exception, code: str) -> str:
     """Of what Postgres says only what quotes no value."""
-    if code == _QUERY_CANCELED:
+    if code == TOOK_TOO_LONG:
         return "A batch took longer than Postgres was given for it."
     said = error.orig.diag.message_primary if code else str(error)  # type: ignore[attr-defined]
     printable = str(said).encode(errors="backslashreplace").decode().replace("\0", "")

@@ -12,7 +12,7 @@ from dramatiq.middleware import SkipMessage
 
 from jobplatform.attempt import Attempt
 from jobplatform.hands import Hands
-from jobplatform.hints import HintSender
+from jobplatform.hints import HintSender, type_of
 from jobplatform.journal import Claim, Claimed, Hint, Refused, Settle
 from jobplatform.lifeline import Lifeline
 from jobplatform.states import Event
@@ -45,10 +45,6 @@ class Claims:
         self._suspect_from = max(1, crash_limit - 1)
         self._lock = threading.Lock()
         self._aside: list[Hint] = []
-        #: Hints that named no job on record (P9).
-        self.unknown = 0
-        #: Hints whose queue was paused when they were to be claimed.
-        self.paused = 0
 
     def claim(self, message: MessageProxy, actor: "JobActor[..., Any]", lifeline: Lifeline) -> tuple[Attempt, Claimed]:
         """The attempt that begins, now in this process' hands, and what to run.
@@ -66,7 +62,6 @@ class Claims:
         try:
             answer = self._ask(claim, actor.queue_name, lifeline)
             if isinstance(answer, Refused) and answer.paused:
-                self.paused += 1
                 raise QueuePaused("The queue is paused.")
             if isinstance(answer, Refused):
                 raise SkipMessage(self._why(claim, answer, message))
@@ -126,7 +121,6 @@ class Claims:
 
     def _why(self, claim: Claim, refused: Refused, message: MessageProxy) -> str:
         if not refused.known:
-            self.unknown += 1
             log.warning("A hint names a job that is not on record: %s %s", claim.type, claim.job_id)
             return "There is no such job."
         if refused.waits:
@@ -138,5 +132,4 @@ class Claims:
 
 def _hint(message: MessageProxy) -> Hint:
     """To be sent again, without a stamp: at the tail it says nothing of the hints before it, and gives no watermark."""
-    type_, _, _ = message.actor_name.partition(".")
-    return Hint(message.message_id, type_, message.queue_name, 0)
+    return Hint(message.message_id, type_of(message.actor_name), message.queue_name, 0)

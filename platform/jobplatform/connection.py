@@ -12,7 +12,8 @@ from jobplatform.models import database
 #: SQLSTATE classes that speak of a value, and not of the server: data exception, constraint, limit of a statement (P5).
 _OF_A_VALUE = frozenset({"22", "23", "54"})
 _NO_SUCH_TABLE = "42P01"
-_TOOK_TOO_LONG: Final = "57014"
+#: The SQLSTATE of a statement that was ended by its time-out.
+TOOK_TOO_LONG: Final = "57014"
 
 _T = TypeVar("_T")
 
@@ -44,7 +45,7 @@ def ask(question: Callable[[], _T]) -> _T:
             return question()
         except PeeweeException as error:
             give_up_connection()
-            if sqlstate(error) == _TOOK_TOO_LONG:  # and would again
+            if sqlstate(error) == TOOK_TOO_LONG:  # and would again
                 raise
         return question()
     except PeeweeException as error:
@@ -60,16 +61,28 @@ def sqlstate(error: BaseException) -> str | None:
 def blames_a_value(error: BaseException) -> bool:
     """Whether an error would come again with the same item, however sound the connection is (P5).
 
-    An error that is not the database's was raised before anything was sent, by a value that has no form in SQL.
+    An error that is not the database's comes from a value that has no form in SQL, or from a mistake of ours; all but
+    a lack of memory, which passes, and which may strike at any time: also when all is written.
     """
+    if isinstance(error, MemoryError):
+        return False
     if not isinstance(error, PeeweeException):
         return True
     code = sqlstate(error)
     return code is not None and code[:2] in _OF_A_VALUE
 
 
+def line_of(error: BaseException) -> str:
+    """What went wrong, in one line that anybody may see.
+
+    Of what Postgres says it is the first sentence only. The others quote the statement, and with it payloads.
+    """
+    said = getattr(getattr(getattr(error, "orig", None), "diag", None), "message_primary", None)
+    return " ".join((said or str(error)).split()) or type(error).__name__
+
+
 def unavailable(error: BaseException) -> DatabaseUnavailable:
     """What to tell an asker who could not be served."""
     if sqlstate(error) == _NO_SUCH_TABLE:
         return SchemaMissing()
-    return DatabaseUnavailable(f"Postgres does not answer: {' '.join(str(error).split())}")
+    return DatabaseUnavailable(f"Postgres does not answer: {line_of(error)}")

@@ -15,6 +15,7 @@ import msgspec
 import redis
 
 from jobplatform.journal import Hint
+from jobplatform.states import QUEUES
 
 log: Final = logging.getLogger(__name__)
 
@@ -54,6 +55,11 @@ def acks_key(broker: str, queue: str) -> str:
 def actor_name(type: str, queue: str) -> str:  # noqa: A002
     """The Dramatiq actor that runs a type's jobs from a queue: the high queue has a twin of its own."""
     return type if queue == "default" else f"{type}.{queue}"
+
+
+def type_of(actor_name: str) -> str:
+    """The type whose jobs a Dramatiq actor of that name runs."""
+    return actor_name.partition(".")[0]
 
 
 def message_of(hint: Hint, delivery: str | None = None) -> tuple[str, bytes]:
@@ -110,7 +116,7 @@ class HintSender:
         if time.monotonic() < self._resume_at:
             return
         try:
-            for queue in ("high", "default"):
+            for queue in QUEUES:
                 self._return(keys=[queue_key(queue), bodies_key(queue), acks_key(broker, queue)])
         except redis.RedisError as error:
             log.warning("What a dead worker had taken from Redis stays behind: %s", error)

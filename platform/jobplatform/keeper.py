@@ -27,11 +27,10 @@ from jobplatform.journal.release import BATCH_SIZE
 from jobplatform.models import connect_to, database
 from jobplatform.redis_client import quick_client
 from jobplatform.settings import Settings, settings
+from jobplatform.states import QUEUES
 from jobplatform.sweep import sweep
 
 log: Final = logging.getLogger(__name__)
-
-QUEUES: Final = ("high", "default")
 
 #: Seconds between two sweeps of the output folder, and of the idempotency keys that have expired.
 _SWEEP_EVERY: Final = 600.0

@@ -50,6 +50,14 @@ def connect_to(url: str) -> None:
     )
 
 
+def roll_back() -> None:
+    """Take back what the calling thread's transaction did, whatever state its connection is in."""
+    try:
+        database.execute_sql("ROLLBACK")
+    except Exception:
+        database.close()  # a connection that cannot even roll back is of no more use
+
+
 class JsonTextField(Field):
     """A ``json`` column that Python sees as its text: stored as sent, and read without being parsed."""
 

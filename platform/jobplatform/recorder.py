@@ -19,7 +19,7 @@ from jobplatform.claims import Claims, QueuePaused
 from jobplatform.context import write_through
 from jobplatform.errors import DatabaseUnavailable, InvalidPayload
 from jobplatform.hands import Hands
-from jobplatform.hints import HintSender
+from jobplatform.hints import HintSender, type_of
 from jobplatform.journal import (
     Accepted,
     Claimed,
@@ -85,10 +85,9 @@ class Recorder(Middleware):
 
     def new_job(self, message: JobMessage, delay: int | None = None) -> NewJob:
         """The job that a message stands for."""
-        type_, _, _ = message.actor_name.partition(".")
         return NewJob(
             id=message.message_id,
-            type=type_,
+            type=type_of(message.actor_name),
             queue=message.queue_name,
             payload=message.payload or "{}",
             options=msgspec.json.encode(message.options).decode() if message.options else "{}",

@@ -29,6 +29,9 @@ class Status(StrEnum):
 
 FINAL: Final = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
 
+#: Where ready jobs wait: the queue that goes first first.
+QUEUES: Final = ("high", "default")
+
 
 class Event(StrEnum):
     """What happened to a job, in the past tense: the reason of a transition."""

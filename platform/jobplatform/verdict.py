@@ -10,6 +10,7 @@ from dramatiq.middleware import Shutdown, TimeLimitExceeded
 
 from jobplatform.attempt import Attempt, Cancelled
 from jobplatform.delay import milliseconds
+from jobplatform.journal.rescue import NOT_TWICE, STOPPED
 from jobplatform.outcome import Unstorable, failure, failure_of, result_text
 from jobplatform.settings import Settings
 from jobplatform.states import Event
@@ -59,11 +60,11 @@ def verdict_on_skipped(message: MessageProxy) -> Verdict:
     return Verdict(Event.FAILED, error=failure("skipped", "A middleware skipped the job."))
 
 
-def interrupted(*, may_run_again: bool, why: str = "Its worker stopped before it was done") -> Verdict:
+def interrupted(*, may_run_again: bool, why: str = STOPPED) -> Verdict:
     """Cut short, by its worker's stop or otherwise: it runs elsewhere, unless it must not run twice (P21)."""
     if may_run_again:
         return Verdict(Event.INTERRUPTED)
-    return Verdict(Event.FAILED, error=failure("crashed", f"{why}, and it must not run twice."))
+    return Verdict(Event.FAILED, error=failure("crashed", why + NOT_TWICE))
 
 
 def _decide(

@@ -14,8 +14,7 @@ from jobplatform.journal.lock import lock
 from jobplatform.journal.open import Open
 from jobplatform.journal.open_once import OpenOnce, open_once
 from jobplatform.journal.settle import Settle, Settled
-from jobplatform.journal.transaction import roll_back
-from jobplatform.models import database
+from jobplatform.models import database, roll_back
 from jobplatform.statement import Statement
 from jobplatform.states import Event
 

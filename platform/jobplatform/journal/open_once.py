@@ -12,8 +12,7 @@ from jobplatform.journal.cancel import Cancel
 from jobplatform.journal.hint import Hint
 from jobplatform.journal.keys import IdempotencyKey, Kept, Look, Slot, slot_of
 from jobplatform.journal.open import NewJob, Open, Opened
-from jobplatform.journal.transaction import roll_back
-from jobplatform.models import database
+from jobplatform.models import database, roll_back
 
 #: One transaction opens so many requests at the most: each key is a lock, of which Postgres has some thousands.
 MOST_REQUESTS: Final = 100

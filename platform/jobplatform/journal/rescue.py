@@ -18,6 +18,11 @@ from jobplatform.states import Event, Status
 _LAST_LINES: Final = 10
 
 
+#: Why a job failed that must not run twice.
+STOPPED: Final = "Its worker stopped before it was done"
+NOT_TWICE: Final = ", and it must not run twice."
+
+
 class Rescued(NamedTuple):
     """A job that was taken back."""
 
@@ -151,7 +156,7 @@ def _dead_workers() -> CTE:
 def _message(decided: CTE) -> Case:
     return Case(
         None,
-        [(decided.c.stopping, "Its worker stopped before it was done, and it must not run twice.")],
+        [(decided.c.stopping, STOPPED + NOT_TWICE)],
         fn.format("Its worker died while it ran (%s deaths so far).", decided.c.crashes),
     )
 

@@ -5,12 +5,11 @@ from typing import Final, NamedTuple
 
 from jobplatform.queries.snapshot import one_moment, rows
 from jobplatform.queries.workers import SILENT_AFTER
+from jobplatform.states import QUEUES
 
 #: The rate is that of the last minute, or of the last so many transitions if these take less.
 _RATE_SECONDS: Final = 60
 _RATE_TRANSITIONS: Final = 3_000
-
-QUEUES: Final = ("high", "default")
 
 
 class QueueRow(NamedTuple):

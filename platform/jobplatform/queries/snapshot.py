@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from jobplatform.models import database
+from jobplatform.models import database, roll_back
 
 
 @contextmanager
@@ -19,17 +19,10 @@ def one_moment(*settings: str) -> Iterator[None]:
         yield
         database.execute_sql("COMMIT")
     except BaseException:
-        _roll_back()
+        roll_back()
         raise
 
 
 def rows(sql: str, values: Any = None) -> list[tuple[Any, ...]]:
     """What a query finds, in the calling thread's connection."""
     return list(database.execute_sql(sql, values).fetchall())
-
-
-def _roll_back() -> None:
-    try:
-        database.execute_sql("ROLLBACK")
-    except Exception:
-        database.close()  # a connection that cannot even roll back is of no more use
