@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 from peewee import PeeweeException
 
 from jobplatform import journal
-from jobplatform.connection import blames_a_value, give_up_connection, open_connection, unavailable
+from jobplatform.connection import blames_a_value, give_up_connection, line_of, open_connection, unavailable
 from jobplatform.errors import DatabaseUnavailable, RefusedByDatabase
 from jobplatform.journal import Hint, Item, Settle
 
@@ -27,6 +27,13 @@ log: Final = logging.getLogger(__name__)
 MOST_ITEMS: Final = 500
 MOST_TEXT: Final = 8_000_000
 
+#: So many characters may wait. Beyond that nothing is taken whose asker gives up soon: if Postgres hangs, as it may for
+#: minutes before a connection counts as lost, no deadline is looked at, and a busy API would grow without end.
+MOST_WAITING: Final = 64_000_000
+
+#: What an item takes beside its text: itself, its future, and who waits for it.
+_TEXT_AROUND: Final = 2_000
+
 #: The pause after a lost connection, in seconds: it doubles up to the longer one (P18).
 _SHORTEST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 1.0
@@ -35,13 +42,14 @@ _LONGEST_PAUSE: Final = 1.0
 class _Asked(NamedTuple):
     item: Item
     answer: Future[Any]
+    #: How much text it carries, in characters.
+    size: int
 
 
 class Writer:
     """Writes items, and sends the hints of what it has written.
 
-    ``send`` gets the hints after their commit and before the futures are answered. It must not raise, and must not
-    take long (P26).
+    ``send`` gets the hints after their commit and before the futures are answered. It must not take long (P26).
     """
 
     def __init__(self, send: Callable[[Sequence[Hint]], object]) -> None:
@@ -53,14 +61,17 @@ class Writer:
         """Ask for an item to be written. Never blocks.
 
         The future gives the item's answer, or raises `RefusedByDatabase`, `JobIdTaken` or, once the item's deadline
-        has passed, `DatabaseUnavailable`. An item without a deadline is tried until it is written. Cancelling the
-        future does not take the item back.
+        has passed, `DatabaseUnavailable`: at once where too much waits already. An item without a deadline is tried
+        until it is written. Cancelling the future does not take the item back.
         """
-        answer: Future[Any] = Future()
-        self._queue.put(_Asked(item, answer))
+        asked = _Asked(item, Future(), item.size)
+        if not self._has_room(asked):
+            asked.answer.set_exception(DatabaseUnavailable("Too much is waiting for Postgres."))
+            return asked.answer
+        self._queue.put(asked)
         if self._thread is None or not self._thread.is_alive():
             self._start()
-        return answer
+        return asked.answer
 
     @property
     def died(self) -> bool:
@@ -91,6 +102,19 @@ class Writer:
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._died = False
+        self._counting = threading.Lock()
+        self._waiting = 0
+
+    def _has_room(self, asked: _Asked) -> bool:
+        with self._counting:
+            if self._waiting > MOST_WAITING and asked.item.deadline is not None:
+                return False
+            self._waiting += asked.size + _TEXT_AROUND
+            return True
+
+    def _make_room(self, batch: Sequence[_Asked]) -> None:
+        with self._counting:
+            self._waiting -= sum(asked.size + _TEXT_AROUND for asked in batch)
 
     def _present_thread(self) -> threading.Thread | None:
         with self._starting:
@@ -113,6 +137,7 @@ class Writer:
                 batch = []
                 self._gather(batch)
                 self._write(batch)
+                self._make_room(batch)
                 batch = []  # what it carried may be large
         except BaseException as error:
             self._died = True
@@ -139,7 +164,7 @@ class Writer:
             # From here on the item is written, even if its asker cancels: cancel() now answers False.
             asked.answer.set_running_or_notify_cancel()
             batch.append(asked)
-            text += asked.item.size
+            text += asked.size
             if len(batch) >= MOST_ITEMS or text >= MOST_TEXT or self._queue.empty():
                 break
             asked = self._queue.get()
@@ -154,12 +179,13 @@ class Writer:
                 self._commit(batch)
                 return
             except Exception as error:
-                if blames_a_value(error):
+                # A lack of memory that lasts is due to what is to be written.
+                if blames_a_value(error) or (isinstance(error, MemoryError) and pause == _LONGEST_PAUSE):
                     self._write_one_by_one(batch, error)
                     return
                 give_up_connection()
                 if pause == _SHORTEST_PAUSE:
-                    log.warning("Postgres cannot be written to, %d items wait: %s", len(batch), _line(error))
+                    log.warning("Postgres cannot be written to, %d items wait: %s", len(batch), line_of(error))
                 batch = _still_wanted(batch, error)
             if batch:
                 time.sleep(pause)
@@ -168,9 +194,15 @@ class Writer:
     def _commit(self, batch: Sequence[_Asked]) -> None:
         answers, hints = journal.commit([asked.item for asked in batch])
         if hints:
-            self._send(hints)
+            self._send_hints(hints)
         for asked, answer in zip(batch, answers, strict=True):
             _answer(asked, answer)
+
+    def _send_hints(self, hints: Sequence[Hint]) -> None:
+        try:
+            self._send(hints)
+        except Exception:  # all is written: to do it again, or to refuse it, would be wrong
+            log.critical("%d hints could not be sent. The keeper sends them again.", len(hints), exc_info=True)
 
     def _write_one_by_one(self, batch: Sequence[_Asked], error: Exception) -> None:
         """Find the item that spoils its batch: only it fails (P5)."""
@@ -180,9 +212,9 @@ class Writer:
             return
         (asked,) = batch
         if isinstance(asked.item, Settle) and not asked.item.is_replacement:
-            self._write([asked._replace(item=asked.item.replacement(_line(error)))])
+            self._write([asked._replace(item=asked.item.replacement(line_of(error)))])
             return
-        refusal = RefusedByDatabase(_line(error)) if isinstance(error, PeeweeException | ValueError) else error
+        refusal = RefusedByDatabase(line_of(error)) if isinstance(error, PeeweeException | ValueError) else error
         log.warning("Refused: %s of %s: %s", type(asked.item).__name__, asked.item.locks or "new jobs", refusal)
         _answer(asked, refusal)
 
@@ -194,7 +226,8 @@ class Writer:
                 if (waiting := self._queue.get_nowait()) is not None:
                     waiting.answer.set_running_or_notify_cancel()
                     batch.append(waiting)
-        failure = DatabaseUnavailable(f"The writer died: {_line(error)}")
+        self._make_room(batch)
+        failure = DatabaseUnavailable(f"The writer died: {line_of(error)}")
         for asked in batch:
             _answer(asked, failure)
         with self._starting:
@@ -222,7 +255,3 @@ def _answer(asked: _Asked, answer: Any) -> None:
         asked.answer.set_exception(answer)
     else:
         asked.answer.set_result(answer)
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -353,11 +353,11 @@ class _Poison:
     """An item that kills the thread, as only a fault of the platform's own could."""
 
     deadline: ClassVar[None] = None
-    locks: ClassVar[None] = None
+    size: ClassVar[int] = 0
 
     @property
-    def size(self) -> int:
-        raise SystemError("a fault of our own")
+    def locks(self) -> str:
+        raise SystemExit("a fault of our own")
 
     def rows(self) -> Sequence[tuple[Any, ...]]:
         return ()
