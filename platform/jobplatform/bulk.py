@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from jobplatform.connection import TOOK_TOO_LONG, blames_a_value, sqlstate
+from jobplatform.connection import TOOK_TOO_LONG, blames_a_value, line_of, sqlstate
 from jobplatform.journal import Hint, actions
 from jobplatform.journal.actions import CANCEL, Unfinished
 from jobplatform.journal.release import BATCH_SIZE
@@ -128,12 +128,10 @@ def _do(action: Unfinished, most: int) -> Batch:
 
 
 def _why(error: Exception, code: str) -> str:
-    """Of what Postgres says only what quotes no value."""
     if code == TOOK_TOO_LONG:
         return "A batch took longer than Postgres was given for it."
-    said = error.orig.diag.message_primary if code else str(error)  # type: ignore[attr-defined]
-    printable = str(said).encode(errors="backslashreplace").decode().replace("\0", "")
-    return f"It cannot be done: {' '.join(printable.split())}"[:_LONGEST_WHY]
+    storable = line_of(error).encode(errors="backslashreplace").decode().replace("\0", "")
+    return f"It cannot be done: {storable}"[:_LONGEST_WHY]
 
 
 def _meant(kind: str, which: JobFilter) -> JobFilter | None:

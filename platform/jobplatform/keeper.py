@@ -17,7 +17,7 @@ import msgspec
 import redis
 
 from jobplatform import bulk, journal
-from jobplatform.connection import blames_a_value, give_up_connection, open_connection
+from jobplatform.connection import blames_a_value, give_up_connection, line_of, open_connection
 from jobplatform.death_watch import DeathWatch
 from jobplatform.hints import NAMESPACE, HintSender, bodies_key, queue_key
 from jobplatform.journal import keepers
@@ -108,7 +108,7 @@ class Keeper:
                 if not troubled:
                     log.warning(
                         "The keeper waits for Postgres: %s",
-                        " ".join(str(error).split()),
+                        line_of(error),
                         exc_info=blames_a_value(error),  # a fault of ours, not of the connection
                     )
                 troubled = True
@@ -237,7 +237,7 @@ class Keeper:
                 self._tell()
                 keepers.sign_off_keeper(self._id)
             except Exception as error:
-                log.warning("The keeper ends without a word in Postgres: %s", " ".join(str(error).split()))
+                log.warning("The keeper ends without a word in Postgres: %s", line_of(error))
 
     def _watermark(self, queue: str, now: datetime) -> datetime | None:
         """Whatever was dispatched before it has left the list. None where the list does not tell.

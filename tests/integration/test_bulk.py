@@ -12,7 +12,7 @@ import pytest
 from jobplatform import bulk, journal
 from jobplatform.bulk import Count
 from jobplatform.journal import Cancel, RecordAction, actions
-from jobplatform.journal.actions import CANCEL, RETRY
+from jobplatform.journal.actions import CANCEL
 from jobplatform.keeper import Keeper
 from jobplatform.models import database
 from jobplatform.queries.filter import JobFilter
@@ -23,6 +23,7 @@ from tests.services.patience import eventually
 from tests.services.workshop import Workshop
 
 ALL = JobFilter()
+RETRY = "retry"
 
 
 def act(kind: str, which: JobFilter = ALL, **given: Any) -> str:

@@ -18,9 +18,8 @@ from jobplatform.journal.resubmit import Resubmit
 from jobplatform.models import Action, database
 from jobplatform.statement import Batch, Statement
 
-#: What an action does to each of its jobs.
+#: The kind of action that cancels; the other one sends round again.
 CANCEL: Final = "cancel"
-RETRY: Final = "retry"
 
 
 @dataclass(slots=True)

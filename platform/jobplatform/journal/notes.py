@@ -37,7 +37,10 @@ class Progress:
 
 @dataclass(slots=True)
 class LogLine:
-    """A line that an attempt logged. Kept even where the attempt is no longer current: it happened."""
+    """A line that an attempt logged. Kept even where the attempt is no longer current: it happened.
+
+    Where the answer of a commit is lost, the batch is written again, and the line may come twice.
+    """
 
     job_id: str
     attempt: int
