@@ -37,7 +37,7 @@ class CurrentJob(Protocol):
         """Say that ``done`` of ``total`` parts are done. Cheap: call it as often as you like."""
 
     def log(self, text: str) -> None:
-        """Keep a line with the job: up to 1,000 an attempt, each up to 4,000 characters."""
+        """Keep a line with the job: up to 1,000 an attempt, each up to 4,000 characters. A last one tells of more."""
 
     def open_output(self, suffix: str) -> AbstractContextManager[Output]:
         """Write a file of the job's: ``with current_job().open_output(".csv") as output: output.write(b"...")``.
@@ -87,9 +87,9 @@ class _RunningJob:
     def log(self, text: str) -> None:
         attempt = self._attempt
         attempt.lines_logged += 1
-        if attempt.lines_logged > MOST_LINES:
+        if attempt.lines_logged > MOST_LINES + 1:
             return
-        if attempt.lines_logged == MOST_LINES:
+        if attempt.lines_logged > MOST_LINES:
             text = "(This attempt logs more than is kept.)"
         clean = str(text).replace("\0", "\N{SYMBOL FOR NULL}").encode("utf-8", "replace").decode()
         self._put(LogLine(attempt.job_id, attempt.number, clean[:LONGEST_LINE]))
