@@ -87,7 +87,7 @@ class Actions:
     def __init__(
         self, broker: JobBroker, findings: Findings, cursors: Cursors, answers: Answers, settings: Settings
     ) -> None:
-        self._writer = broker.recorder.writer
+        self._writer = broker.recorder.patient_writer
         self._findings = findings
         self._cursors = cursors
         self._answers = answers

@@ -40,7 +40,7 @@ class JobActs:
     """What people do to one job: what cancel and retry have in common."""
 
     def __init__(self, broker: JobBroker, reader: Reader, answers: Answers, settings: Settings) -> None:
-        self._writer = broker.recorder.writer
+        self._writer = broker.recorder.patient_writer
         self._types: Mapping[str, JobActor[..., Any]] = broker.types
         self._reader = reader
         self._answers = answers

@@ -61,8 +61,8 @@ class Recorder(Middleware):
         self._settings = settings
         sender = HintSender(quick_client(settings.redis_url or "redis://localhost:6379"))
         self.writer = Writer(sender.send)
-        # Their transactions take longer, or may have to wait for another's: no other item shall wait with them.
-        self._key_writer = Writer(sender.send)
+        # What may have to wait for others: for a key, or for a row that somebody holds. No submit shall wait with it.
+        self.patient_writer = Writer(sender.send)
         self._batch_writer = Writer(sender.send)
         self._hands = Hands()
         self.claims = Claims(self.writer, sender, self._hands, settings.crash_limit)
@@ -116,12 +116,12 @@ class Recorder(Middleware):
         delay: int | None = None,
     ) -> "Future[Accepted]":
         """Ask for these jobs to be accepted, all or none, as their keys allow."""
-        writer = self._key_writer if len(messages) == 1 else self._batch_writer
+        writer = self.patient_writer if len(messages) == 1 else self._batch_writer
         return writer.put(OpenOnce([self.new_job(message, delay) for message in messages], key, deadline))
 
     def close(self, timeout: float) -> bool:
         """Write what is still waiting, then end. Whether each writer had written all within ``timeout`` seconds."""
-        closed = [writer.close(timeout) for writer in (self.writer, self._key_writer, self._batch_writer)]
+        closed = [writer.close(timeout) for writer in (self.writer, self.patient_writer, self._batch_writer)]
         return all(closed)
 
     # Running

@@ -1,10 +1,13 @@
 """Acting over HTTP, over the real database: cancel, retry, actions on many jobs, and pauses."""
 
+import asyncio
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 from uuid import uuid4
 
+import psycopg2
 import pytest
 from falcon import testing
 
@@ -17,10 +20,13 @@ from jobplatform.journal import Cancel
 from jobplatform.settings import Settings
 from jobplatform.states import Event
 from tests.services.journal import claimed_job, history, queued_job, read, settle, status
+from tests.services.patience import eventually
 from tests.services.reading import BriefReader
 
 JSON = {"Content-Type": "application/json", "X-Request-Id": "r-1"}
 UNKNOWN = "01890a5d-ac96-774b-bcce-b302099a8057"
+#: Whoever waits for a row.
+WAITING = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'transactionid' AND datname = current_database()"
 
 
 class Acting:
@@ -31,7 +37,8 @@ class Acting:
         self.broker = JobBroker(settings)
         self.broker.actor("PROBE")(_probe)
         self.reader, self.inquiries = BriefReader(), Inquiries()
-        self.client = testing.TestClient(create_app(self.broker, self.reader, self.inquiries, settings))
+        self.app = create_app(self.broker, self.reader, self.inquiries, settings)
+        self.client = testing.TestClient(self.app)
 
     def post(self, path: str, body: Any = None) -> testing.Result:
         """With a body, or none at all."""
@@ -43,7 +50,7 @@ class Acting:
         return self.client.simulate_get(path, **given).json
 
     def close(self) -> None:
-        self.broker.recorder.writer.close(10)
+        self.broker.recorder.close(10)
         self.reader.close()
         self.inquiries.close()
 
@@ -185,7 +192,7 @@ def test_an_unknown_end_is_told_as_one(acting: Acting, monkeypatch: pytest.Monke
     def fails(_: Any) -> Any:
         raise DatabaseUnavailable
 
-    monkeypatch.setattr(acting.broker.recorder.writer, "_commit", fails)
+    monkeypatch.setattr(acting.broker.recorder.patient_writer, "_commit", fails)
     monkeypatch.setattr("api.acts.JobActs._deadline", 0.0)
 
     answer = acting.post(f"/jobs/{job_id}/{act}")
@@ -194,6 +201,22 @@ def test_an_unknown_end_is_told_as_one(acting: Acting, monkeypatch: pytest.Monke
     assert "not known" in answer.json["detail"]
     assert job_id in answer.json["detail"]
     assert answer.headers["Retry-After"]
+
+
+def test_who_acts_on_a_job_that_somebody_holds_keeps_no_submit_waiting(acting: Acting, journal_url: str) -> None:
+    job_id, submit = queued_job(), {"type": "PROBE", "payload": {}}
+
+    async def cancel_and_submit() -> tuple[int, int]:
+        async with testing.ASGIConductor(acting.app) as client:
+            with closing(psycopg2.connect(journal_url)) as holder, holder.cursor() as cursor:
+                cursor.execute("SELECT 1 FROM jobs WHERE id = %s FOR UPDATE", [job_id])
+                cancel = asyncio.create_task(client.simulate_post(f"/jobs/{job_id}/cancel"))
+                await asyncio.to_thread(eventually, lambda: read(journal_url, WAITING))
+                submitted = await client.simulate_post("/jobs", body=json.dumps(submit), headers=JSON)
+                holder.rollback()
+                return submitted.status_code, (await cancel).status_code
+
+    assert asyncio.run(cancel_and_submit()) == (201, 200)
 
 
 # Many jobs
