@@ -28,6 +28,7 @@ from api.listing import Listing
 from api.logs import JobLogs
 from api.output import Output
 from api.payloads import JobPayloads
+from api.places import Places
 from api.problems import document
 from api.queue_acts import QueueAct
 from api.queues import Queues
@@ -95,8 +96,9 @@ def create_app(
     findings = Findings(inquiries)
     cursors = Cursors(findings)
     counting = Counting(findings, counts)
-    waits = Waits(lambda ids: answers.of(reader.statuses(ids)), app.closing)
-    streams = Streams(live_feed(app.closing), inquiries.ask, answers)
+    places = Places()
+    waits = Waits(lambda ids: answers.of(reader.statuses(ids)), app.closing, places)
+    streams = Streams(live_feed(app.closing, places), inquiries.ask, answers)
     app.add_route("/health", Health())
     ready = Ready(lambda: answers.of(reader.ping()), quick_client(settings.redis_url).ping)
     app.add_route("/ready", ready)

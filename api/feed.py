@@ -13,6 +13,7 @@ from typing import Final
 from api.errors import RETRY_AFTER
 from api.look import Look, Seen, Told, ToldProgress, look
 from api.pace import Pace
+from api.places import Places
 from api.problems import UNAVAILABLE, Problem
 from api.timeline import Known, Timeline, still_matters, unknown
 from api.watcher import Watcher
@@ -21,8 +22,6 @@ from jobplatform.inquiries import Inquiries
 from jobplatform.queries.feed import ProgressRow, Snapshot
 from jobplatform.states import FINAL
 
-#: A process serves so many streams at the most: each is an open file, of which a process usually may have 1,024.
-MOST_STREAMS: Final = 800
 #: The pauses between two looks, in seconds.
 QUICK: Final = 0.025
 SLOW: Final = 0.25
@@ -39,21 +38,27 @@ HEARTBEAT: Final = 15.0
 _log: Final = logging.getLogger("api")
 
 
-def live_feed(closing: asyncio.Event) -> "Feed":
+def live_feed(closing: asyncio.Event, places: Places) -> "Feed":
     """The feed of this process, with a thread and a connection of its own."""
     thread = Inquiries(threads=1)
-    return Feed(lambda wanted: asyncio.wrap_future(thread.ask(look, wanted)), closing)
+    return Feed(lambda wanted: asyncio.wrap_future(thread.ask(look, wanted)), closing, places)
 
 
 class Feed:
     """Tells watchers of all transitions, or of those of one job, and of progress."""
 
     def __init__(
-        self, ask: Callable[[Look], Awaitable[Seen]], closing: asyncio.Event, *, heartbeat: float = HEARTBEAT
+        self,
+        ask: Callable[[Look], Awaitable[Seen]],
+        closing: asyncio.Event,
+        places: Places,
+        *,
+        heartbeat: float = HEARTBEAT,
     ) -> None:
         """``ask`` has a look in the feed's thread. When ``closing`` is set, all streams end."""
         self._ask = ask
         self._closing = closing
+        self._places = places
         self._heartbeat = heartbeat
         self._pace = Pace(QUICK, SLOW)
         self._timeline = Timeline()
@@ -80,14 +85,15 @@ class Feed:
         Raises:
             Problem: there are too many (503).
         """
-        if len(self._watchers) >= MOST_STREAMS:
-            detail = f"This process serves {MOST_STREAMS} streams, and can serve no more."
+        if self._places.full:
+            detail = "This process serves as many streams and waiting clients as it can."
             raise Problem(UNAVAILABLE, detail, headers={"Retry-After": "5"})
         watcher = Watcher(self.forget)
         if self._closing.is_set():
             watcher.end()
             return watcher
         self._watchers[watcher] = of_all
+        self._places.take(watcher)
         if self._runs is None or self._runs.done():
             self._runs = asyncio.get_running_loop().create_task(self._run())
         return watcher
@@ -95,6 +101,7 @@ class Feed:
     def forget(self, watcher: Watcher) -> None:
         """Tell it nothing more."""
         self._watchers.pop(watcher, None)
+        self._places.give_back(watcher)
         self._of_all.pop(watcher, None)
         for job_id in [job_id for job_id, watching in self._of_job.items() if watcher in watching]:
             del self._of_job[job_id][watcher]

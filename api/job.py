@@ -12,12 +12,9 @@ from api.problems import INVALID_PARAMETER, JOB_NOT_FOUND, Problem
 from api.reply import known_to, reply
 from api.request import Request
 from api.views import job_json, rfc3339
-from api.waits import Waits
+from api.waits import MAX_WAIT, Waits
 from jobplatform.queries import JobRow
 from jobplatform.reader import Reader
-
-#: The longest that a client may wait for the end of a job, in seconds.
-MAX_WAIT: Final = 30.0
 
 _SECONDS: Final = re.compile(r"[0-9]{1,2}(\.[0-9]{1,6})?")
 #: A preference to wait, as RFC 7240 writes it: the first one counts, and what cannot be read is no preference.
@@ -35,7 +32,7 @@ class Job:
     async def on_get(self, req: Request, resp: falcon.asgi.Response, job_id: str) -> None:
         """Show the job; to who wants to wait, when it is final, or as it is when the time is up."""
         key = parse_job_id(job_id)
-        if seconds := _seconds_to_wait(req, resp):
+        if seconds := _seconds_to_wait(req, resp, self._waits):
             await self._waits.until_final(key, seconds)
         row = await self._answers.of(self._reader.job(key))
         if row is None:
@@ -68,14 +65,17 @@ def not_found(job_id: str) -> Problem:
     return Problem(JOB_NOT_FOUND, f"No job has the id {job_id}.")
 
 
-def _seconds_to_wait(req: Request, resp: falcon.asgi.Response) -> float:
-    """What ``?wait=`` says, or else the header: that is only a preference, and too long a wait is shortened."""
+def _seconds_to_wait(req: Request, resp: falcon.asgi.Response, waits: Waits) -> float:
+    """What ``?wait=`` says, or else the header: that is only a preference, and too long a wait is shortened.
+
+    Where nobody can wait any more it is 0, whatever they say.
+    """
     if req.query_string and (given := req.params.get("wait")):
         if isinstance(given, str) and _SECONDS.fullmatch(given) and float(given) <= MAX_WAIT:
-            return float(given)
+            return min(float(given), waits.longest())
         raise Problem(INVALID_PARAMETER, f"wait must be a number of seconds from 0 to {MAX_WAIT:g}.")
     if (preferences := req.get_header("Prefer")) and (wanted := _PREFERENCE.search(preferences)):
-        seconds = min(int(wanted[1] or wanted[2]), int(MAX_WAIT))
+        seconds = min(int(wanted[1] or wanted[2]), int(waits.longest()))
         resp.set_header("Preference-Applied", f"wait={seconds}")
         return seconds
     return 0.0

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from select import select
 from signal import SIGTERM
 from typing import Any
 from uuid import UUID
@@ -102,7 +103,9 @@ def _read_until(connection: socket.socket, wanted: bytes) -> bytes:
 
 
 @contextmanager
-def _serving(processes: Processes, database_url: str, redis_url: str, folder: Path) -> Iterator[Api]:
+def _serving(
+    processes: Processes, database_url: str, redis_url: str, folder: Path, *before: str, **settings: str
+) -> Iterator[Api]:
     (folder / "some_actors.py").write_text(ACTORS)
     port = free_port()
     environment = {
@@ -111,8 +114,10 @@ def _serving(processes: Processes, database_url: str, redis_url: str, folder: Pa
         "PORT": str(port),
         "ACTORS": "some_actors",
         "PYTHONPATH": str(folder),
+        **settings,
     }
-    process = processes.start(Path(sys.executable).with_name("gunicorn"), environment=environment, folder=ROOT)
+    gunicorn = Path(sys.executable).with_name("gunicorn")
+    process = processes.start(*before, gunicorn, environment=environment, folder=ROOT)
     process.wait_for("The API listens at")
     api = Api(process, port, database_url)
     with closing(api.client):
@@ -314,6 +319,32 @@ def _stop_while_many_listen(api: Api, job_id: str) -> None:
     assert len(endings) == 20
     assert [answer.status_code for answer in answers] == [200] * 10
     assert [line for line in api.process.lines if "Traceback" in line or "ERROR" in line] == []
+
+
+def test_more_clients_than_can_stay_do_not_keep_others_out(
+    processes: Processes, database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    few_files = ("sh", "-c", 'ulimit -n 160 && exec "$0"')
+    with (
+        _serving(processes, database_url, redis_url, tmp_path, *few_files, WEB_CONCURRENCY="1") as api,
+        connected(database_url),
+        ExitStack() as stack,
+    ):
+        job_id = queued_job()
+        asks = f"GET /jobs/{job_id} HTTP/1.1\r\nHost: x\r\nPrefer: wait=30\r\nConnection: close\r\n\r\n".encode()
+        for _ in range(20):
+            stack.enter_context(api.connection("/events"))
+        waiting = [stack.enter_context(socket.create_connection(("127.0.0.1", api.port), 20)) for _ in range(110)]
+        for connection in waiting:
+            connection.sendall(asks)
+        eventually(lambda: len(select(waiting, [], [], 0)[0]) >= 22, what="answers to who cannot wait")
+
+        answers = [_read_until(connection, b"}").lower() for connection in select(waiting, [], [], 0)[0]]
+        assert {b"preference-applied: wait=0" in answer for answer in answers} == {True}
+        assert api.client.get(f"/jobs/{job_id}?wait=15").elapsed.total_seconds() < 10
+        refused = api.client.get("/events")
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+        assert [line for line in api.process.lines if "Traceback" in line or "socket.accept" in line] == []
 
 
 def test_clients_that_go_are_let_go_and_the_feed_rests(api: Api) -> None:

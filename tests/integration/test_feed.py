@@ -359,7 +359,7 @@ def test_closing_ends_streams_at_once(run: Callable[..., None]) -> None:
 
 
 def test_there_are_so_many_streams_and_no_more(run: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.feed.MOST_STREAMS", 2)
+    monkeypatch.setattr("api.places.MOST", 2)
 
     async def scenario(streaming: Streaming) -> None:
         job_id = queued_job()

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from api.feed import Feed
 from api.look import Look, Seen, tell
+from api.places import Places
 from api.watcher import Watcher
 from jobplatform.queries.feed import FeedRow
 
@@ -47,7 +48,7 @@ async def _told(watcher: Watcher) -> list[int]:
 def test_who_comes_during_a_look_with_less_than_it_asks_for_waits_for_the_next_one() -> None:
     async def scenario() -> None:
         postgres, closing = _Postgres(), asyncio.Event()
-        feed = Feed(postgres.look, closing)
+        feed = Feed(postgres.look, closing, Places())
         early, late = feed.watcher(of_all=False), feed.watcher(of_all=False)
         feed.join_job(early, JOB, 10)
         wanted, answer = await postgres.looks.get()
@@ -66,7 +67,7 @@ def test_who_comes_during_a_look_with_less_than_it_asks_for_waits_for_the_next_o
 def test_who_comes_just_as_the_feed_goes_to_rest_is_not_let_go_with_it() -> None:
     async def scenario() -> None:
         postgres, closing = _Postgres(), asyncio.Event()
-        feed = Feed(postgres.look, closing)
+        feed = Feed(postgres.look, closing, Places())
         feed.join_job(early := feed.watcher(of_all=False), JOB, 10)
         await postgres.answer(10, [_row(11, "cancelled")])
         assert await _told(early) == [11]

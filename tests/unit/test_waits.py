@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection
 
+from api.places import Places
 from api.waits import Waits
 
 DONE, OTHER = "01890a5d-ac96-774b-bcce-b302099a8057", "01890a5d-ac96-774b-bcce-b302099a8058"
@@ -14,7 +15,7 @@ async def _ask(ids: Collection[str]) -> dict[str, str]:
 
 def test_who_comes_just_as_the_last_one_was_answered_waits_for_its_own_job() -> None:
     async def scenario() -> None:
-        waits = Waits(_ask, asyncio.Event())
+        waits = Waits(_ask, asyncio.Event(), Places())
         await waits.until_final(DONE, 10)
         ending = waits._looking
         assert ending is not None
