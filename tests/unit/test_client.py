@@ -1,5 +1,9 @@
 """The client alone: what it refuses by itself, and what it says where no API is."""
 
+import io
+import socket
+import threading
+
 import pytest
 
 from jobplatform.client import BadRequest, Client, NotFound, Unavailable
@@ -33,3 +37,19 @@ def test_what_no_header_can_carry_and_what_is_no_url_is_refused() -> None:
 def test_what_is_no_id_leads_nowhere(no_id: str) -> None:
     with Client("http://127.0.0.1:9") as client, pytest.raises(NotFound, match="is none"):
         client.job(no_id)
+
+
+def test_a_download_that_is_cut_is_no_whole_one() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def cut() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(4_096)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfive ")
+
+        threading.Thread(target=cut, daemon=True).start()
+        file = io.BytesIO()
+        with Client(f"http://127.0.0.1:{server.getsockname()[1]}") as client, pytest.raises(Unavailable):
+            client.download(NOBODY, file)
+    assert file.getvalue() == b"five "

@@ -169,12 +169,19 @@ class Client:
             parameters["cursor"] = page.next
 
     def download(self, job_id: str, file: BinaryIO) -> int:
-        """Write the file that the job made. Returns the number of bytes."""
-        with self._http.stream("GET", _path(job_id, "/output")) as answer:
-            if answer.status_code != httpx.codes.OK:
-                answer.read()
-                raise error_of(answer)
-            return sum(file.write(chunk) for chunk in answer.iter_bytes())
+        """Write the file that the job made. Returns the number of bytes.
+
+        Raises:
+            Unavailable: the connection was lost, and what was written is not whole.
+        """
+        try:
+            with self._http.stream("GET", _path(job_id, "/output")) as answer:
+                if answer.status_code != httpx.codes.OK:
+                    answer.read()
+                    raise error_of(answer)
+                return sum(file.write(chunk) for chunk in answer.iter_bytes())
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from error
 
     def types(self) -> list[dict[str, Any]]:
         """The job types, each with its schema."""
