@@ -26,6 +26,7 @@ from api.job_types import Types
 from api.jobs import Jobs
 from api.listing import Listing
 from api.logs import JobLogs
+from api.metrics import Metrics
 from api.output import Output
 from api.payloads import JobPayloads
 from api.places import Places
@@ -120,6 +121,7 @@ def create_app(
     queues = Queues(findings, counting)
     app.add_route("/queues", queues)
     app.add_route("/failures", Failures(findings))
+    app.add_route("/metrics", Metrics(broker.types, findings, counting, ready.redis.look))
     app.add_route("/jobs/{job_id}/output", Output(reader, answers, settings.output_dir))
     app.add_route("/jobs/{job_id}/cancel", JobCancel(broker, reader, answers, settings))
     app.add_route("/jobs/{job_id}/retry", JobRetry(broker, reader, answers, settings))

@@ -51,10 +51,11 @@ class Queues:
         """The queues as they are shown."""
         counted = await self._counting.now()
         found = await self._findings.ask(queues)
-        return [_view(queue, counted) for queue in found]
+        return [view(queue, counted) for queue in found]
 
 
-def _view(queue: QueueRow, counted: dict[Kind, int]) -> QueueState:
+def view(queue: QueueRow, counted: dict[Kind, int]) -> QueueState:
+    """A queue as it is shown, with its part of what is counted."""
     return QueueState(
         queue.name,
         _number(counted, queue.name, Status.QUEUED),

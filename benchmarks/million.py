@@ -17,6 +17,7 @@ import msgspec
 from psycopg2.extensions import connection as Connection  # noqa: N812
 
 from api.filters import job_filter
+from api.metrics import record
 from api.parameters import Parameters
 from benchmarks.filling import fill
 from benchmarks.plans import scans_of
@@ -96,6 +97,7 @@ def _cases(connection: Connection) -> Iterator[tuple[str, Next, Callable[[], obj
         ids = _ids(connection, status)
         yield f"explain a {status} job", partial(_next_explained, cycle(ids)), partial(facts, ids[0])
     yield "/queues", lambda _: "/queues", queues
+    yield "/metrics", lambda _: "/metrics", record
     yield "/failures", lambda _: "/failures", partial(failures, None)
 
 
@@ -139,7 +141,7 @@ def _called(stack: Stack, path: Next, calls: int) -> tuple[list[float], list[int
         took = (time.perf_counter() - began) * 1_000
         if answer.status != 200:
             raise SystemExit(f"{wanted}: {answer.status} {body.decode()}")
-        last = msgspec.json.decode(body)
+        last = msgspec.json.decode(body) if answer.headers["Content-Type"] == "application/json" else {}
         if number:
             times.append(took)
             shown.append(len(last.get("items", ())))

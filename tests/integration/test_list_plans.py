@@ -19,7 +19,7 @@ from jobplatform.queries.failures import failures
 from jobplatform.queries.listing import page
 from jobplatform.queries.queues import queues
 from jobplatform.queries.walk import MOST_PASSED
-from jobplatform.queries.workers import workers
+from jobplatform.queries.workers import forces, workers
 from tests.services.journal import queued_job, read
 
 JOBS = 20_000
@@ -113,6 +113,7 @@ def test_lists_walk_along_their_indexes_and_nothing_reads_a_whole_table(
         partial(facts, job_id),
         partial(failures, None),
         partial(workers, False),
+        forces,
         queues,
     ]
     for look in looks:

@@ -23,6 +23,7 @@ from tests.services.rows import (
     LIMITED,
     LIST,
     LOGS,
+    METRICS,
     OPENAPI,
     OTHER,
     OUTPUT,
@@ -65,6 +66,7 @@ from tests.services.situations import (
 _JSON: Final = "application/json"
 _STREAM: Final = "text/event-stream"
 _PLAIN: Final = "text/plain"
+_OPEN_METRICS: Final = "application/openmetrics-text"
 
 #: With another scope than this nothing can be done.
 _ANOTHER: Final = {"submit": "read", "read": "submit", "operate": "read"}
@@ -228,6 +230,9 @@ _OVERVIEW: Final = (
     _row(WORKERS, 400, "invalid-parameter", "ended", query="ended=perhaps"),
     _row(FAILURES, 200, _JSON, "", a_failed_job, proof=lambda body: b'"PROBE"' in body),
     _row(FAILURES, 400, "invalid-parameter", "since", query="since=yesterday"),
+    _row(METRICS, 200, _PLAIN, "", a_waiting_job, proof=lambda body: b'jobplatform_redis_up 1.0' in body),
+    _row(METRICS, 200, _OPEN_METRICS, "it is preferred", headers={"Accept": _OPEN_METRICS},
+         proof=lambda body: body.endswith(b"# EOF\n")),
     _row(TYPES, 200, _JSON, proof=lambda body: b'"CSV_EXPORT"' in body),
     _row(HEALTH, 200, _JSON, holds={"status": "ok"}),
     _row(READY, 200, _JSON, holds={"status": "ok"}),

@@ -104,6 +104,7 @@ EVENTS: Final = _get("/events")
 QUEUES: Final = _get("/queues")
 WORKERS: Final = _get("/workers")
 FAILURES: Final = _get("/failures")
+METRICS: Final = _get("/metrics")
 TYPES: Final = _get("/types", asks_postgres=False)
 HEALTH: Final = _get("/health", None, asks_postgres=False)
 READY: Final = _get("/ready", None, asks_postgres=False)
@@ -114,6 +115,6 @@ PROBLEM: Final = _get("/problems/{name}", None, asks_postgres=False, name="unaut
 
 CALLS: Final = (
     *(SUBMIT, SUBMIT_MANY, LIST, COUNT, SHOW, HISTORY, LOGS, PAYLOADS, OUTPUT, EXPLAIN, CANCEL, RETRY),
-    *(ACT, ACTIONS, ACTION, PAUSE, RESUME, EVENTS, QUEUES, WORKERS, FAILURES, TYPES),
+    *(ACT, ACTIONS, ACTION, PAUSE, RESUME, EVENTS, QUEUES, WORKERS, FAILURES, METRICS, TYPES),
     *(HEALTH, READY, OPENAPI, DOCS, DOCS_FILE, PROBLEM),
 )

@@ -10,9 +10,11 @@ from typing import get_args
 
 import msgspec
 import pytest
+import yaml
 
 from api.app import create_app
 from api.failures import FailureGroup
+from api.measured import Measured
 from api.problems import KINDS
 from api.queues import QueueState
 from api.views import EventView, JobView
@@ -20,6 +22,7 @@ from api.workers import RunningJob, Worker
 from jobplatform.broker import JobBroker
 from jobplatform.inquiries import Inquiries
 from jobplatform.outcome import Kind
+from jobplatform.queries.keepers import KeepersRow
 from jobplatform.reader import Reader
 from jobplatform.settings import Settings
 from jobplatform.states import FINAL, TRANSITIONS, Event, Status
@@ -138,6 +141,34 @@ def test_http_shows_all_members_of_what_is_answered(view: type[msgspec.Struct], 
     assert members - set(re.findall(r'"(\w+)"', shown[1])) == set()
 
 
+def test_http_lists_each_metric_with_its_labels() -> None:
+    told = {
+        name: frozenset(labels.replace("`", "").split(", ")) - {""}
+        for name, labels, *_ in _table((DOCS / "http.md").read_text("utf-8"), "metric")
+    }
+
+    assert told == _metrics()
+
+
+def test_alerts_ask_for_metrics_and_labels_that_there_are() -> None:
+    (rules,) = _blocks((DOCS / "operations.md").read_text("utf-8"), "yaml")[-1:]
+    expressions = [rule["expr"] for group in yaml.safe_load(rules)["groups"] for rule in group["rules"]]
+    metrics = _metrics()
+
+    asked = re.findall(r"(jobplatform_\w+)(?:\{(\w+)=)?", "\n".join(expressions))
+
+    assert len(expressions) > 5
+    assert [(name, label) for name, label in asked if name not in metrics or not {label} - {""} <= metrics[name]] == []
+
+
+def test_the_configuration_of_prometheus_in_the_docs_is_yaml_and_shows_a_key() -> None:
+    (text,) = _blocks((DOCS / "http.md").read_text("utf-8"), "yaml")
+    (scraped,) = yaml.safe_load(text)["scrape_configs"]
+
+    assert scraped["metrics_path"] == "/metrics"
+    assert scraped["authorization"]["type"] == "Bearer"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     dead = [link for link in _links(page.read_text("utf-8")) if not _leads_somewhere(page, link)]
@@ -215,6 +246,13 @@ def test_the_readme_and_the_changelog_name_the_version() -> None:
 
     assert f"version {version}" in README
     assert f"## [{version}]" in (ROOT / "CHANGELOG.md").read_text("utf-8")
+
+
+def _metrics() -> dict[str, frozenset[str]]:
+    """The labels of each metric that the API shows."""
+    queue = QueueState("default", 0, 0, None, 0.5, False, None, None, None, 0, 0)
+    look = Measured(["PROBE"], {}, [queue], [], KeepersRow(None, 0, 0, 0), True)
+    return {sample.name: frozenset(sample.labels) for metric in look.collect() for sample in metric.samples}
 
 
 def _engine() -> Iterator[Path]:

@@ -49,6 +49,22 @@ OPERATIONS: Final = (
     ),
     Operation(
         method="get",
+        path="/metrics",
+        id="showMetrics",
+        tag="platform",
+        summary="Show the platform in numbers, for Prometheus",
+        description="The same from every process. Names are listed in docs/http.md.",
+        answers={
+            200: Answer(
+                description="The metrics, in the format that `Accept` prefers.",
+                schema=_TEXT,
+                media_type="text/plain",
+                also={"application/openmetrics-text": _TEXT},
+            )
+        },
+    ),
+    Operation(
+        method="get",
         path="/types",
         id="listTypes",
         tag="platform",

@@ -44,12 +44,22 @@ class WorkerRow(NamedTuple):
     running: list[RunningRow]
 
 
+class Force(NamedTuple):
+    """All workers of one status: how many, their threads, how many of these run a job, and their memory in bytes."""
+
+    status: str
+    workers: int
+    slots: int
+    busy: int
+    memory: int
+
+
 _WORKERS: Final = f"""
     SELECT id, host, pid, version, queues, types, threads, started_at, last_seen_at, stopping_at, ended_at, memory,
            peak_memory,
            CASE WHEN died THEN 'died' WHEN ended_at IS NOT NULL THEN 'ended'
                 WHEN last_seen_at < clock_timestamp() - interval '{SILENT_AFTER} s' THEN 'silent'
-                WHEN stopping_at IS NOT NULL THEN 'stopping' ELSE 'alive' END
+                WHEN stopping_at IS NOT NULL THEN 'stopping' ELSE 'alive' END AS status
     FROM workers
 """
 _LIVE: Final = f"{_WORKERS} WHERE ended_at IS NULL ORDER BY id LIMIT {_MOST_LIVE}"
@@ -63,6 +73,13 @@ _RUNNING: Final = f"""
     WHERE status = 'running' AND worker = ANY(%s) ORDER BY worker, started_at LIMIT {_MOST_RUNNING}
 """
 
+_FORCES: Final = f"""
+    SELECT status, count(*), sum(threads)::bigint, sum(busy)::bigint, coalesce(sum(memory), 0)::bigint
+    FROM ({_WORKERS} WHERE ended_at IS NULL) AS live CROSS JOIN LATERAL (
+        SELECT count(*) AS busy FROM jobs WHERE jobs.status = 'running' AND jobs.worker = live.id) AS held
+    GROUP BY status
+"""
+
 
 def workers(with_ended: bool) -> list[WorkerRow]:
     """The workers that are not known to have ended; if wanted, also those that ended last, the latest first."""
@@ -74,3 +91,8 @@ def workers(with_ended: bool) -> list[WorkerRow]:
         ended = rows(_ENDED) if with_ended else []
     with_jobs = [(*row, running[row[0]]) for row in live] + [(*row, []) for row in ended]
     return [WorkerRow._make(row) for row in with_jobs]
+
+
+def forces() -> list[Force]:
+    """The same workers, those of each status together, however many they are; no status that none has."""
+    return [Force._make(row) for row in rows(_FORCES)]
