@@ -7,7 +7,7 @@ import sys
 from benchmarks import workloads
 from benchmarks.load import check_client
 from benchmarks.report import report
-from benchmarks.stack import running_stack
+from benchmarks.stack import WARM_UP, running_stack
 from benchmarks.workloads import Measured
 from jobplatform.errors import PlatformError
 
@@ -39,7 +39,7 @@ def _round(scale: float) -> dict[str, Measured]:
         return max(10, int(count * scale))
 
     with running_stack() as (stack, connection):
-        workloads.accept(stack, connection, some(500))  # warms up
+        workloads.accept(stack, connection, WARM_UP)
         w0 = workloads.yardstick(stack, connection, some(10_000))
         w1 = workloads.accept(stack, connection, some(5_000))
         w3 = workloads.drain(stack, connection)

@@ -15,7 +15,7 @@ def tree_microseconds(root: int, *, without: int | None = None) -> int:
     Args:
         without: one of them that does not count.
     """
-    return _MICROSECONDS * sum(_ticks(pid) for pid in _tree(root) if pid != without)
+    return _MICROSECONDS * sum(_ticks(pid) for pid in tree(root) if pid != without)
 
 
 def machine_microseconds() -> tuple[int, int]:
@@ -24,7 +24,8 @@ def machine_microseconds() -> tuple[int, int]:
     return _MICROSECONDS * (user + nice + system + irq + softirq), _MICROSECONDS * steal
 
 
-def _tree(root: int) -> Iterator[int]:
+def tree(root: int) -> Iterator[int]:
+    """The ids of a process and of all its descendants."""
     children: dict[int, list[int]] = defaultdict(list)
     for folder in Path("/proc").glob("[0-9]*"):
         if fields := _stat(int(folder.name)):

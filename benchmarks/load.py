@@ -72,9 +72,13 @@ def _run(url: str, *arguments: str) -> Load:
     with subprocess.Popen(words, stdout=PIPE, stderr=PIPE, text=True) as client:  # noqa: S603
         assert client.stdout is not None  # noqa: S101 - it was opened with a pipe, and so was the next
         assert client.stderr is not None  # noqa: S101
-        client.stderr.readline()  # the script's "enough", or the end
-        client.send_signal(SIGINT)
-        output = client.stdout.read()
+        try:
+            client.stderr.readline()  # the script's "enough", or the end
+            client.send_signal(SIGINT)
+            output = client.stdout.read()
+        except BaseException:
+            client.kill()
+            raise
     after = os.times()
     seen = next((json.loads(line) for line in output.splitlines() if line.startswith("{")), None)
     if seen is None:

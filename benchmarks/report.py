@@ -34,6 +34,14 @@ def report(rounds: Sequence[dict[str, Measured]]) -> str:
     return "\n".join((*_bills(of), "", *_speeds(of), "", *_pick_up(of["w5"]), "", *_memory(of["redis_memory"])))
 
 
+def spread(values: Sequence[float]) -> str:
+    """The median, with the least and the most of several. Nothing of none."""
+    if not values:
+        return ""
+    text = _short(median(values))
+    return text if len(values) == 1 else f"{text} ({_short(min(values))}..{_short(max(values))})"
+
+
 def _bills(of: dict[str, list[Measured]]) -> list[str]:
     lines = [
         "CPU, microseconds per job (w0, w4: per request; w6: per second): median (least..most), prototype below",
@@ -46,7 +54,7 @@ def _bills(of: dict[str, list[Measured]]) -> list[str]:
         reference = _PROTOTYPE.get(name)
         ratio = f"{median(totals) / sum(reference):.2f}" if reference else ""
         lines.append(
-            _row(f"{name} {title}", *(_spread([bill[p] for bill in bills]) for p in PARTS), _spread(totals), ratio)
+            _row(f"{name} {title}", *(spread([bill[p] for bill in bills]) for p in PARTS), spread(totals), ratio)
         )
         if reference:
             lines.append(_row("", *map(str, reference), str(sum(reference)), ""))
@@ -61,7 +69,7 @@ def _speeds(of: dict[str, list[Measured]]) -> list[str]:
     for name in ("w0", "w1", "w3", "w2", "w4"):
         columns = ("rate", "p50_ms", "p99_ms", "client_cpu", "others", "steal")
         lines.append(
-            _row(f"{name} {_TITLES[name]}", *(_spread([one[c] for one in of[name] if c in one]) for c in columns))
+            _row(f"{name} {_TITLES[name]}", *(spread([one[c] for one in of[name] if c in one]) for c in columns))
         )
     return lines
 
@@ -69,26 +77,19 @@ def _speeds(of: dict[str, list[Measured]]) -> list[str]:
 def _pick_up(w5: list[Measured]) -> list[str]:
     lines = ["On an idle stack, milliseconds from before the POST", _row("", "p50", "p99", "prototype")]
     for name in ("accepted", "started", "completed"):
-        spreads = [_spread([one[f"{name}_{p}_ms"] for one in w5]) for p in ("p50", "p99")]
+        spreads = [spread([one[f"{name}_{p}_ms"] for one in w5]) for p in ("p50", "p99")]
         lines += [_row(name, *spreads, str(_PROTOTYPE_PICK_UP.get(name, "")))]
     return lines
 
 
 def _memory(memory: list[Measured]) -> list[str]:
     lines = ["Bytes in Redis per queued job"]
-    lines += [_row(name.replace("_", " "), _spread([one[name] for one in memory])) for name in memory[0]]
+    lines += [_row(name.replace("_", " "), spread([one[name] for one in memory])) for name in memory[0]]
     return lines
 
 
 def _row(title: str, *cells: str) -> str:
     return f"{title:<31}" + "".join(f"{cell:>25}" for cell in cells)
-
-
-def _spread(values: Sequence[float]) -> str:
-    if not values:
-        return ""
-    text = _short(median(values))
-    return text if len(values) == 1 else f"{text} ({_short(min(values))}..{_short(max(values))})"
 
 
 def _short(value: Any) -> str:

@@ -1,11 +1,12 @@
-"""The real stack in a folder of its own, with durable Postgres, that leaves nothing behind."""
+"""A real stack in a folder of its own, with durable Postgres, that leaves nothing behind."""
 
 import os
 import shutil
 import sys
 import tempfile
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
@@ -26,10 +27,18 @@ from jobplatform.settings import Settings
 _GUNICORN: Final = ("gunicorn", "--config", str(Path(jobplatform.__file__).parents[2] / "gunicorn.conf.py"))
 _DRAMATIQ: Final = ("dramatiq", "jobplatform.worker", "--processes", "2", "--threads", "32")
 _READY_SECONDS: Final = 60
+GRACE_SECONDS: Final = 20
+
+#: So many jobs warm up each part of a stack.
+WARM_UP: Final = 500
+_IS_WARM: Final = f"""
+    SELECT (SELECT count(*) FROM (SELECT FROM jobs WHERE status = 'completed' LIMIT {WARM_UP}) AS done) = {WARM_UP}
+        OR NOT EXISTS (SELECT FROM jobs WHERE status = 'queued')
+"""
 
 
-class Stack:
-    """Postgres with its own defaults, Valkey, and the API with two processes. The worker comes and goes."""
+class Stack(ABC):
+    """Postgres with its own defaults, Valkey, and an API with two processes. The worker comes and goes."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -59,17 +68,20 @@ class Stack:
         self.postgres.start()
         self.postgres.create_database("benchmark")
         self.valkey.start()
-        migrate(self.postgres.url("benchmark"))
-        self.api = self._program("api", *_GUNICORN)
-        self.api.wait_until(self._ready, _READY_SECONDS)
+        self._make_tables()
+        self.api = self._api()
+        if self.api is not None:
+            self.api.start()
+            self.api.wait_until(self._ready, _READY_SECONDS)
 
     def start_worker(self, connection: Connection) -> None:
-        """Start the worker, and wait until both its processes are on record and a job has been completed, if any waits.
+        """Start the worker, and wait until both its processes are ready and have done the first jobs that wait.
 
-        What a start costs is no part of what a job costs.
+        What a start costs is no part of what a job costs, nor what a program learns of itself as it runs (Node does).
         """
-        self.worker = self._program("worker", *_DRAMATIQ)
-        self.worker.wait_until(lambda: _works(connection), _READY_SECONDS)
+        self.worker = worker = self._worker()
+        worker.start()
+        worker.wait_until(lambda: self._worker_is_ready(connection) and self._is_warm(connection), _READY_SECONDS)
 
     def stop_worker(self) -> None:
         """Stop it, with all jobs done."""
@@ -87,21 +99,54 @@ class Stack:
         """What the processes said last."""
         return "\n".join(self._said)
 
-    def _program(self, name: str, *words: str) -> Child:
-        child = Child(
-            name,
-            (sys.executable, "-m", *words),
-            on_line=self._said.append,
-            environment=self._environment(),
-            folder=self._folder,  # where no .env is
-            grace_seconds=20,
-        )
-        child.start()
-        return child
+    @abstractmethod
+    def _make_tables(self) -> None:
+        """Make the tables in the new database."""
 
-    def _environment(self) -> dict[str, str]:
+    @abstractmethod
+    def _api(self) -> Child | None:
+        """The API, not started yet. None: there is none."""
+
+    @abstractmethod
+    def _worker(self) -> Child:
+        """The worker, not started yet."""
+
+    @abstractmethod
+    def _worker_is_ready(self, connection: Connection) -> bool:
+        """Whether the worker's processes are."""
+
+    def _is_warm(self, connection: Connection) -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute(_IS_WARM)
+            row = cursor.fetchone()
+            return row is not None and bool(row[0])
+
+    def _ready(self) -> bool:
+        answer = call("GET", f"{self.url}/ready")
+        return answer is not None and answer.status == 200
+
+
+class PlatformStack(Stack):
+    """The platform itself."""
+
+    def _make_tables(self) -> None:
+        migrate(self.postgres.url("benchmark"))
+
+    def _api(self) -> Child:
+        return self._module("api", *_GUNICORN)
+
+    def _worker(self) -> Child:
+        return self._module("worker", *_DRAMATIQ)
+
+    def _worker_is_ready(self, connection: Connection) -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) = 2 FROM workers WHERE ended_at IS NULL")
+            row = cursor.fetchone()
+            return row is not None and bool(row[0])
+
+    def _module(self, name: str, *words: str) -> Child:
         variables = {setting.metadata["variable"] for setting in Settings.__dataclass_fields__.values()}
-        return {
+        environment = {
             **{name: value for name, value in os.environ.items() if name not in variables},
             "DATABASE_URL": self.postgres.url("benchmark"),
             "REDIS_URL": self.valkey.url,
@@ -110,18 +155,22 @@ class Stack:
             "ACTORS": "benchmarks.actors",
             "WEB_CONCURRENCY": "2",
         }
-
-    def _ready(self) -> bool:
-        answer = call("GET", f"{self.url}/ready")
-        return answer is not None and answer.status == 200
+        return Child(
+            name,
+            (sys.executable, "-m", *words),
+            on_line=self._said.append,
+            environment=environment,
+            folder=self._folder,  # where no .env is
+            grace_seconds=GRACE_SECONDS,
+        )
 
 
 @contextmanager
-def running_stack() -> Iterator[tuple[Stack, Connection]]:
+def running_stack(of: Callable[[Path], Stack] = PlatformStack) -> Iterator[tuple[Stack, Connection]]:
     """A running stack with a connection for looking on. When the block ends, all of it is gone."""
     folder = Path(tempfile.mkdtemp(prefix="jobplatform-benchmark-"))
     folder.chmod(0o711)  # root's Postgres may run as somebody else
-    stack = Stack(folder)
+    stack = of(folder)
     try:
         stack.start()
         with closing(stack.connect()) as connection:
@@ -131,13 +180,3 @@ def running_stack() -> Iterator[tuple[Stack, Connection]]:
     finally:
         stack.stop()
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _works(connection: Connection) -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT (SELECT count(*) FROM workers WHERE ended_at IS NULL) = 2"
-            " AND (EXISTS (SELECT FROM jobs WHERE status = 'completed') OR NOT EXISTS (SELECT FROM jobs))"
-        )
-        row = cursor.fetchone()
-        return row is not None and bool(row[0])

@@ -15,6 +15,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812
 from benchmarks import load
 from benchmarks.meter import Bill, Meter
 from benchmarks.stack import Stack
+from jobplatform.errors import PlatformError
 
 Measured = dict[str, Any]
 
@@ -23,14 +24,21 @@ BODY: Final = json.dumps({"type": "NOTHING", "payload": {"n": 1, "text": "a smal
 #: How long requests in flight may take when the load client has gone, in seconds.
 _SETTLE: Final = 0.1
 _LOOK_EVERY: Final = 0.05
+#: So many jobs must be left to do when both processes of a worker work.
+FEWEST: Final = 50
 _PACE: Final = 0.05
 _WATCH: Final = """
 CREATE FUNCTION tell_benchmark() RETURNS trigger LANGUAGE plpgsql AS
-$$ BEGIN PERFORM pg_notify('benchmark', NEW.event || ' ' || NEW.job_id); RETURN NULL; END $$;
-CREATE TRIGGER tell_benchmark AFTER INSERT ON transitions FOR EACH ROW EXECUTE FUNCTION tell_benchmark();
+$$ BEGIN PERFORM pg_notify('benchmark', NEW.status || ' ' || NEW.id); RETURN NULL; END $$;
+CREATE TRIGGER tell_benchmark AFTER UPDATE OF status ON jobs FOR EACH ROW
+    WHEN (NEW.status IN ('running', 'completed') AND NEW.status <> OLD.status) EXECUTE FUNCTION tell_benchmark();
 LISTEN benchmark;
 """
 _UNWATCH: Final = "UNLISTEN *; DROP FUNCTION tell_benchmark() CASCADE;"
+
+
+class TooFewJobs(PlatformError):
+    """The jobs that waited were done before it could be measured how fast: there must be more of them (--scale)."""
 
 
 def yardstick(stack: Stack, connection: Connection, count: int) -> Measured:
@@ -39,7 +47,7 @@ def yardstick(stack: Stack, connection: Connection, count: int) -> Measured:
     seen = load.get(stack.url, ["/health"], count)
     time.sleep(_SETTLE)
     bill = meter.bill()
-    return {**_of(seen), **_costs(bill.per(seen.answered), bill)}
+    return {**_of(seen), **costs(bill.per(seen.answered), bill)}
 
 
 def accept(stack: Stack, connection: Connection, count: int) -> Measured:
@@ -50,7 +58,7 @@ def accept(stack: Stack, connection: Connection, count: int) -> Measured:
     time.sleep(_SETTLE)
     bill = meter.bill()
     accepted = int(_number(connection, "SELECT count(*) FROM jobs") - before)
-    return {**_of(seen), **_costs(bill.per(accepted), bill)}
+    return {**_of(seen), **costs(bill.per(accepted), bill)}
 
 
 def drain(stack: Stack, connection: Connection) -> Measured:
@@ -62,7 +70,9 @@ def drain(stack: Stack, connection: Connection) -> Measured:
     ended = _await_all_done(connection)
     bill = meter.bill()
     done = int(_number(connection, _DONE) - before)
-    return {"rate": done / (ended - began), **_costs(bill.per(done), bill)}
+    if done < FEWEST:
+        raise TooFewJobs()
+    return {"rate": done / (ended - began), "jobs": done, **costs(bill.per(done), bill)}
 
 
 def end_to_end(stack: Stack, connection: Connection, count: int) -> Measured:
@@ -75,7 +85,7 @@ def end_to_end(stack: Stack, connection: Connection, count: int) -> Measured:
     ended = _await_all_done(connection)
     bill = meter.bill()
     done = int(_number(connection, _DONE) - before)
-    return {**_of(seen), "rate": done / (ended - began), **_costs(bill.per(done), bill)}
+    return {**_of(seen), "rate": done / (ended - began), **costs(bill.per(done), bill)}
 
 
 def read(stack: Stack, connection: Connection, count: int) -> Measured:
@@ -88,7 +98,7 @@ def read(stack: Stack, connection: Connection, count: int) -> Measured:
     seen = load.get(stack.url, paths, count)
     time.sleep(_SETTLE)
     bill = meter.bill()
-    return {**_of(seen), **_costs(bill.per(seen.answered), bill)}
+    return {**_of(seen), **costs(bill.per(seen.answered), bill)}
 
 
 def pick_up(stack: Stack, connection: Connection, count: int) -> Measured:
@@ -97,23 +107,25 @@ def pick_up(stack: Stack, connection: Connection, count: int) -> Measured:
     completed: list[float] = []
     answered: list[float] = []
     with _watching(connection), closing(http.client.HTTPConnection(stack.host, stack.port)) as client:
-        meter = Meter(stack, connection)
+        meter, own, since = Meter(stack, connection), time.process_time(), time.monotonic()
         for _ in range(count):
             began = time.monotonic()
             client.request("POST", "/jobs", BODY, {"Content-Type": "application/json"})
             job_id = json.loads(client.getresponse().read())["id"]
             answered.append(time.monotonic() - began)
-            for event, at in _told(connection, job_id):
-                {"started": started, "completed": completed}.get(event, []).append(at - began)
-                if event == "completed":
+            for status, at in _told(connection, job_id):
+                {"running": started, "completed": completed}[status].append(at - began)
+                if status == "completed":
                     break
             time.sleep(max(0.0, began + _PACE - time.monotonic()))
         bill = meter.bill()
+        client_cpu = (time.process_time() - own) / (time.monotonic() - since)
     return {
         **_percentiles("accepted", answered),
         **_percentiles("started", started),
         **_percentiles("completed", completed),
-        **_costs(bill.per(count), bill),
+        "client_cpu": client_cpu,
+        **costs(bill.per(count), bill),
     }
 
 
@@ -122,7 +134,7 @@ def idle(stack: Stack, connection: Connection, seconds: float) -> Measured:
     meter = Meter(stack, connection)
     time.sleep(seconds)
     bill = meter.bill()
-    return _costs({part: used / seconds for part, used in bill.parts.items()}, bill)
+    return costs({part: used / seconds for part, used in bill.parts.items()}, bill)
 
 
 def redis_memory(stack: Stack, connection: Connection, payload_bytes: int, count: int) -> float:
@@ -138,6 +150,11 @@ def redis_memory(stack: Stack, connection: Connection, payload_bytes: int, count
         held = sum(client.memory_usage(key, samples=0) or 0 for key in client.scan_iter("dramatiq:*"))
     accepted = _number(connection, "SELECT count(*) FROM jobs") - before
     return held / accepted
+
+
+def costs(cpu: dict[str, float], bill: Bill) -> Measured:
+    """The bill by parts, and what else the machine did."""
+    return {"cpu": cpu, "others": bill.others, "steal": bill.steal}
 
 
 _DONE: Final = "SELECT count(*) FROM jobs WHERE status = 'completed'"
@@ -163,7 +180,7 @@ def _number(connection: Connection, question: str) -> float:
 
 @contextmanager
 def _watching(connection: Connection) -> Iterator[None]:
-    """Have every transition told, as it is committed."""
+    """Have it told when a job starts and completes, as that is committed."""
     with connection.cursor() as cursor:
         cursor.execute(_WATCH)
     try:
@@ -174,22 +191,18 @@ def _watching(connection: Connection) -> Iterator[None]:
 
 
 def _told(connection: Connection, job_id: str) -> Iterator[tuple[str, float]]:
-    """The events of a job as they come, with the times of their coming."""
+    """What a job's status becomes, with the times at which that is told."""
     while True:
         while connection.notifies:
-            event, _, of = connection.notifies.pop(0).payload.partition(" ")
+            status, _, of = connection.notifies.pop(0).payload.partition(" ")
             if of == job_id:
-                yield event, time.monotonic()
+                yield status, time.monotonic()
         select.select([connection], [], [], 30)
         connection.poll()
 
 
 def _of(seen: load.Load) -> Measured:
     return {"rate": seen.rate, "p50_ms": seen.p50_ms, "p99_ms": seen.p99_ms, "client_cpu": seen.client_cpu}
-
-
-def _costs(cpu: dict[str, float], bill: Bill) -> Measured:
-    return {"cpu": cpu, "others": bill.others, "steal": bill.steal}
 
 
 def _percentiles(name: str, seconds: Sequence[float]) -> Measured:

@@ -1,0 +1,1 @@
+"""What people would pick instead, written as its competent users would: each is run beside the platform."""
