@@ -98,7 +98,7 @@ class Model:
         return due
 
     def resend(self) -> list[str]:
-        able = any(worker.alive and worker.on_record for worker in self.workers.values())
+        able = any(worker.alive and worker.on_record and not worker.stopping for worker in self.workers.values())
         lost = [i for i, job in self.jobs.items() if job.status is Status.QUEUED and able]
         for job_id in lost:
             self.jobs[job_id].tell(Event.RESENT, Status.QUEUED)
@@ -176,7 +176,7 @@ class Model:
         job.progress = json.loads(item.progress) if item.progress else job.progress
         if after is Status.QUEUED:
             hints.append(item.job_id)
-        if item.follow_ups:
+        if item.follow_ups and event is item.event:
             self._open(Open(item.follow_ups), hints)
         return Settled(event)
 
