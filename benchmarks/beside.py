@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.aims import Record
-from benchmarks.comparison import comparison
+from benchmarks.comparison import comparison, counting
 from benchmarks.load import check_client
 from benchmarks.machine import machine
 from benchmarks.peers.installing import install
@@ -28,12 +28,12 @@ def main() -> int:
     given = _arguments()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if given.show is not None:
-        print(comparison([json.loads(line) for line in given.show.read_text().splitlines()]))
+        print(_tables([json.loads(line) for line in given.show.read_text().splitlines()], given.others))
         return 0
     records: list[Record] = []
     code = _measure(given, records)
     if len(records) > 1:
-        print(comparison(records))
+        print(_tables(records, given.others))
     return code
 
 
@@ -67,6 +67,13 @@ def _records(given: argparse.Namespace) -> Iterator[Record]:
                 yield {"round": number, "who": who, "workload": workload, **measured}
 
 
+def _tables(records: Sequence[Record], others: float | None) -> str:
+    if others is None:
+        return comparison(records)
+    left = counting(records, others)
+    return f"{len(records) - len(left)} of {len(records)} measurements do not count.\n\n{comparison(left)}"
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.beside", description=__doc__)
     parser.add_argument(
@@ -77,6 +84,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=_positive, default=3, help="medians are printed (default: 3)")
     parser.add_argument("--scale", type=float, default=1.0, help="how many jobs, as a factor (default: 1.0)")
+    parser.add_argument(
+        "--others", type=float, help="leave out what was measured while other work took more cores than this"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured, one line of JSON for each")
     parser.add_argument(
         "--show", type=Path, metavar="FILE", help="measure nothing, and print the tables of such a file"
@@ -95,9 +105,9 @@ def _names(known: Any) -> Any:
 
 
 def _positive(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise ValueError(text)
-    return number
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text} is no number of rounds")
+    return int(text)
 
 
 if __name__ == "__main__":

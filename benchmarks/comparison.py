@@ -14,6 +14,16 @@ _SPEEDS: Final = ("per second", "p50, ms", "p99, ms")
 _PICK_UP: Final = (None, "completed_p50_ms", "completed_p99_ms")
 
 
+def other_work(record: Record) -> float:
+    """Cores that the machine lacked meanwhile: used by others than the stack and its load client, or withheld."""
+    return float(record["others"] - record.get("client_cpu", 0.0) + record["steal"])
+
+
+def counting(records: Sequence[Record], most: float) -> list[Record]:
+    """Without those that were measured while the machine lacked more cores than that."""
+    return [one for one in records if "others" not in one or other_work(one) <= most]
+
+
 def comparison(records: Sequence[Record]) -> str:
     """The tables in Markdown."""
     parts = [
@@ -38,7 +48,7 @@ def _workload(records: Sequence[Record], name: str) -> list[list[str]]:
         speeds = [_spread(its, lambda one, figure=figure: one.get(figure)) for figure in figures]  # type: ignore[misc]
         bills = [_spread(its, lambda one, part=part: one["cpu"][part]) for part in PARTS]  # type: ignore[misc]
         total = _spread(its, lambda one: figure_of(one, "bill"))
-        shares = [_spread(its, lambda one, of=of: one.get(of)) for of in ("client_cpu", "others")]  # type: ignore[misc]
+        shares = [_spread(its, lambda one: one.get("client_cpu")), _spread(its, other_work)]
         to_it = [
             spread(ratios(records, name, figure or "", who)) if who != PLATFORM else "" for figure in (compared, "bill")
         ]

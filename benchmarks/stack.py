@@ -29,8 +29,8 @@ _DRAMATIQ: Final = ("dramatiq", "jobplatform.worker", "--processes", "2", "--thr
 _READY_SECONDS: Final = 60
 GRACE_SECONDS: Final = 20
 
-#: So many jobs warm up each part of a stack.
-WARM_UP: Final = 500
+#: So many jobs warm up each part of a stack: Node's compiler needs that many.
+WARM_UP: Final = 2_000
 _IS_WARM: Final = f"""
     SELECT (SELECT count(*) FROM (SELECT FROM jobs WHERE status = 'completed' LIMIT {WARM_UP}) AS done) = {WARM_UP}
         OR NOT EXISTS (SELECT FROM jobs WHERE status = 'queued')

@@ -26,6 +26,8 @@ _SETTLE: Final = 0.1
 _LOOK_EVERY: Final = 0.05
 #: So many jobs must be left to do when both processes of a worker work.
 FEWEST: Final = 50
+#: How long nothing may be done while there is something to do, in seconds.
+PATIENCE: Final = 30
 _PACE: Final = 0.05
 _WATCH: Final = """
 CREATE FUNCTION tell_benchmark() RETURNS trigger LANGUAGE plpgsql AS
@@ -39,6 +41,10 @@ _UNWATCH: Final = "UNLISTEN *; DROP FUNCTION tell_benchmark() CASCADE;"
 
 class TooFewJobs(PlatformError):
     """The jobs that waited were done before it could be measured how fast: there must be more of them (--scale)."""
+
+
+class JobsLost(PlatformError):
+    """Not all jobs were completed: some failed, or none was done for half a minute."""
 
 
 def yardstick(stack: Stack, connection: Connection, count: int) -> Measured:
@@ -158,6 +164,7 @@ def costs(cpu: dict[str, float], bill: Bill) -> Measured:
 
 
 _DONE: Final = "SELECT count(*) FROM jobs WHERE status = 'completed'"
+_FAILED: Final = "SELECT count(*) FROM jobs WHERE status = 'failed'"
 _ANY_LEFT: Final = (
     "SELECT (EXISTS (SELECT FROM jobs WHERE status = 'queued') OR EXISTS (SELECT FROM jobs WHERE status = 'running'))"
     "::integer"
@@ -166,8 +173,15 @@ _ANY_LEFT: Final = (
 
 def _await_all_done(connection: Connection) -> float:
     """Wait until no job is left to do, and give the time at which the last one was done."""
+    done, since = -1.0, time.monotonic()
     while _number(connection, _ANY_LEFT):
         time.sleep(_LOOK_EVERY)
+        if time.monotonic() - since > PATIENCE:
+            if (now := _number(connection, _DONE)) == done:
+                raise JobsLost()
+            done, since = now, time.monotonic()
+    if _number(connection, _FAILED):
+        raise JobsLost()
     return _number(connection, "SELECT extract(epoch FROM max(finished_at)) FROM jobs")
 
 
@@ -197,7 +211,8 @@ def _told(connection: Connection, job_id: str) -> Iterator[tuple[str, float]]:
             status, _, of = connection.notifies.pop(0).payload.partition(" ")
             if of == job_id:
                 yield status, time.monotonic()
-        select.select([connection], [], [], 30)
+        if not any(select.select([connection], [], [], PATIENCE)):
+            raise JobsLost()
         connection.poll()
 
 

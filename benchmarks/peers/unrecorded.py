@@ -8,7 +8,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812
 
 from benchmarks.meter import Meter
 from benchmarks.peers.stack import PeerStack
-from benchmarks.workloads import FEWEST, Measured, TooFewJobs, costs
+from benchmarks.workloads import FEWEST, PATIENCE, JobsLost, Measured, TooFewJobs, costs
 
 _LOOK_EVERY: Final = 0.01
 #: Where Dramatiq keeps the messages of its queue until they are acknowledged.
@@ -23,7 +23,12 @@ def drain(stack: PeerStack, connection: Connection, count: int) -> Measured:
         meter = Meter(stack, connection)
         began = time.monotonic()
         waiting = int(client.hlen(_MESSAGES))
-        while client.hlen(_MESSAGES):
+        left, since = waiting, began
+        while now := int(client.hlen(_MESSAGES)):
+            if now < left:
+                left, since = now, time.monotonic()
+            elif time.monotonic() - since > PATIENCE:
+                raise JobsLost()
             time.sleep(_LOOK_EVERY)
         elapsed = time.monotonic() - began
     bill = meter.bill()
