@@ -37,8 +37,8 @@ torture: .venv/installed ## hurt a platform of its own in every way, and prove t
 	@exec .venv/bin/python -m jobplatform torture $(ARGS)
 
 .PHONY: bench
-bench: .venv/installed ## measure what a job costs (needs wrk; ARGS="--rounds 1" for a quick look)
-	@exec .venv/bin/python -m benchmarks $(ARGS)
+bench: .venv/installed ## measure the platform beside its peers (needs wrk, node and npm; ARGS="--peers bullmq --rounds 1")
+	@exec .venv/bin/python -m benchmarks.beside $(ARGS)
 
 .PHONY: openapi
 openapi: .venv/installed ## write openapi.json anew, from what the API reads and answers with

@@ -68,7 +68,7 @@ PEERS: Final = {
             "celery",
             "Celery + FastAPI",
             api=(PYTHON, "-m", "uvicorn", "api:app", "--port", "{port}", "--workers", "2", "--no-access-log"),
-            # Two processes would do one job at a time each; its parent process is the third that works.
+            # Each of its processes does one job at a time, so there are more of them.
             worker=(PYTHON, "-m", "celery", "-A", "tasks", "worker", "--concurrency", "4", "--loglevel", "WARNING"),
             ready=("worker ready", 1),
         ),
@@ -76,7 +76,7 @@ PEERS: Final = {
             "dramatiq",
             "naive Dramatiq + Falcon + peewee",
             api=(PYTHON, "-m", "gunicorn", "api:app", "-b", "127.0.0.1:{port}", "-k", "gthread", "-w", "2", *_THREADS),
-            worker=(PYTHON, "-m", "dramatiq", "tasks", "--processes", "2", "--threads", "4"),
+            worker=(PYTHON, "-m", "dramatiq", "tasks", "--processes", "2", "--threads", "8"),
             ready=_DRAMATIQ_READY,
         ),
         Peer(
