@@ -23,8 +23,8 @@ from jobplatform.errors import (
     DatabaseUnavailable,
     Fault,
     IdempotencyKeyReused,
+    NothingDone,
     RefusedByDatabase,
-    SchemaMissing,
     UniqueKeyTaken,
 )
 from jobplatform.journal import Accepted, IdempotencyKey, Opened
@@ -115,7 +115,7 @@ def only_validates(req: Request) -> bool:
 
 
 def _not_known(error: DatabaseUnavailable, messages: Sequence[JobMessage], key: IdempotencyKey | None) -> Problem:
-    if isinstance(error, SchemaMissing):
+    if isinstance(error, NothingDone):
         return Problem(UNAVAILABLE, in_general(error), headers=RETRY_AFTER)
     what = "the job was" if len(messages) == 1 else "the batch was"
     detail = f"Postgres did not answer in time, so it is not known whether {what} accepted."

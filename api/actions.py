@@ -24,7 +24,7 @@ from api.submission import ENVELOPE_BYTES
 from api.views import Count, rfc3339, rfc3339_or_none
 from jobplatform import bulk
 from jobplatform.broker import JobBroker
-from jobplatform.errors import DatabaseUnavailable, Fault, SchemaMissing
+from jobplatform.errors import DatabaseUnavailable, Fault, NothingDone
 from jobplatform.journal import RecordAction
 from jobplatform.queries import actions as recorded
 from jobplatform.queries.actions import ActionPosition, ActionRow
@@ -87,7 +87,7 @@ class Actions:
     def __init__(
         self, broker: JobBroker, findings: Findings, cursors: Cursors, answers: Answers, settings: Settings
     ) -> None:
-        self._writer = broker.recorder.patient_writer
+        self._writer = broker.recorder.acts_writer
         self._findings = findings
         self._cursors = cursors
         self._answers = answers
@@ -123,7 +123,7 @@ class Actions:
         )
         try:
             created_at = await self._answers.of(self._writer.put(item))
-        except SchemaMissing:
+        except NothingDone:
             raise
         except DatabaseUnavailable as error:
             raise _not_known(error, item.id) from error

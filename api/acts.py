@@ -18,7 +18,7 @@ from api.request import Request
 from api.submission import ENVELOPE_BYTES
 from api.views import job_json
 from jobplatform.broker import JobBroker
-from jobplatform.errors import DatabaseUnavailable, Fault, InvalidPayload, RefusedByDatabase, SchemaMissing
+from jobplatform.errors import DatabaseUnavailable, Fault, InvalidPayload, NothingDone, RefusedByDatabase
 from jobplatform.job_actor import JobActor
 from jobplatform.journal import Cancel, CancelAnswer, Item, Resubmit, ResubmitAnswer
 from jobplatform.queries import JobRow
@@ -40,7 +40,7 @@ class JobActs:
     """What people do to one job: what cancel and retry have in common."""
 
     def __init__(self, broker: JobBroker, reader: Reader, answers: Answers, settings: Settings) -> None:
-        self._writer = broker.recorder.patient_writer
+        self._writer = broker.recorder.acts_writer
         self._types: Mapping[str, JobActor[..., Any]] = broker.types
         self._reader = reader
         self._answers = answers
@@ -54,7 +54,7 @@ class JobActs:
     async def _act(self, item: Item) -> Any:
         try:
             return await self._answers.of(self._writer.put(item))
-        except SchemaMissing:
+        except NothingDone:
             raise
         except DatabaseUnavailable as error:
             raise _not_known(error, item.locks or "") from error

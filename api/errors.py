@@ -8,7 +8,7 @@ import falcon
 import falcon.asgi
 
 from api.problems import INTERNAL_ERROR, NOT_FOUND, UNAVAILABLE, Problem, document
-from jobplatform.errors import DatabaseUnavailable, SchemaMissing
+from jobplatform.errors import DatabaseUnavailable, NothingDone
 
 #: When to come back after a 503, in seconds.
 RETRY_AFTER: Final = {"Retry-After": "2"}
@@ -29,7 +29,7 @@ def answer_errors(app: falcon.asgi.App[Any, Any]) -> None:
 
 def in_general(error: DatabaseUnavailable) -> str:
     """What has happened, without what only operators should see: addresses and names of users."""
-    return str(error) if isinstance(error, SchemaMissing) else "Postgres does not answer."
+    return str(error) if isinstance(error, NothingDone) else "Postgres does not answer."
 
 
 def _write(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError) -> None:

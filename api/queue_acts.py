@@ -27,7 +27,7 @@ class QueueAct:
     def __init__(self, act: str, broker: JobBroker, queues: Queues, answers: Answers, settings: Settings) -> None:
         """``act`` is ``pause`` or ``resume``."""
         self._act = _ACTS[act]
-        self._writer = broker.recorder.patient_writer
+        self._writer = broker.recorder.acts_writer
         self._queues = queues
         self._answers = answers
         self._timeout = settings.submit_timeout / 1000

@@ -19,8 +19,16 @@ class DatabaseUnavailable(PlatformError):
     """Postgres did not answer in time: it is not known whether what was asked of it has been done."""
 
 
-class SchemaMissing(DatabaseUnavailable):
+class NothingDone(DatabaseUnavailable):
+    """What was asked of Postgres has certainly not been done."""
+
+
+class SchemaMissing(NothingDone):
     """The database lacks the schema: run `python -m jobplatform migrate`."""
+
+
+class TooMuchWaits(NothingDone):
+    """Too much waits for Postgres already. Nothing was done: try again soon."""
 
 
 class JobIdTaken(PlatformError):

@@ -61,9 +61,12 @@ class Recorder(Middleware):
         self._settings = settings
         sender = HintSender(quick_client(settings.redis_url or "redis://localhost:6379"))
         self.writer = Writer(sender.send)
-        # What may have to wait for others: for a key, or for a row that somebody holds. No submit shall wait with it.
-        self.patient_writer = Writer(sender.send)
+        # Their transactions take longer, or may have to wait: for a key that another opens under, or for a row that
+        # somebody holds. Nothing else shall wait with them.
+        self._key_writer = Writer(sender.send)
         self._batch_writer = Writer(sender.send)
+        #: For what people do to jobs, queues and many jobs at once.
+        self.acts_writer = Writer(sender.send)
         self._hands = Hands()
         self.claims = Claims(self.writer, sender, self._hands, settings.crash_limit)
         self.lifeline: Lifeline | None = None
@@ -116,12 +119,13 @@ class Recorder(Middleware):
         delay: int | None = None,
     ) -> "Future[Accepted]":
         """Ask for these jobs to be accepted, all or none, as their keys allow."""
-        writer = self.patient_writer if len(messages) == 1 else self._batch_writer
+        writer = self._key_writer if len(messages) == 1 else self._batch_writer
         return writer.put(OpenOnce([self.new_job(message, delay) for message in messages], key, deadline))
 
     def close(self, timeout: float) -> bool:
         """Write what is still waiting, then end. Whether each writer had written all within ``timeout`` seconds."""
-        closed = [writer.close(timeout) for writer in (self.writer, self.patient_writer, self._batch_writer)]
+        writers = (self.writer, self._key_writer, self._batch_writer, self.acts_writer)
+        closed = [writer.close(timeout) for writer in writers]
         return all(closed)
 
     # Running
@@ -206,7 +210,7 @@ class Recorder(Middleware):
 
     def _written(self, attempt: Attempt, outcome: Settle, settled: "Future[Settled]") -> None:
         error = settled.exception()
-        if isinstance(error, DatabaseUnavailable) and not self.writer.closed:
+        if isinstance(error, DatabaseUnavailable):
             self._write(attempt, outcome)  # the writer died: another thread of its goes on until the process ends
             return
         if error is not None:

@@ -18,7 +18,7 @@ from peewee import PeeweeException
 
 from jobplatform import journal
 from jobplatform.connection import blames_a_value, give_up_connection, line_of, open_connection, unavailable
-from jobplatform.errors import DatabaseUnavailable, RefusedByDatabase
+from jobplatform.errors import DatabaseUnavailable, RefusedByDatabase, TooMuchWaits
 from jobplatform.journal import Hint, Item, Settle
 
 log: Final = logging.getLogger(__name__)
@@ -60,13 +60,13 @@ class Writer:
     def put(self, item: Item) -> "Future[Any]":
         """Ask for an item to be written. Never blocks.
 
-        The future gives the item's answer, or raises `RefusedByDatabase`, `JobIdTaken` or, once the item's deadline
-        has passed, `DatabaseUnavailable`: at once where too much waits already. An item without a deadline is tried
-        until it is written. Cancelling the future does not take the item back.
+        The future gives the item's answer, or raises `RefusedByDatabase`, `JobIdTaken` or, once the item's deadline has
+        passed, `DatabaseUnavailable`; `TooMuchWaits` at once where too much waits already. An item without a deadline
+        is tried until it is written. Cancelling the future does not take the item back.
         """
         asked = _Asked(item, Future(), item.size)
         if not self._has_room(asked):
-            asked.answer.set_exception(DatabaseUnavailable("Too much is waiting for Postgres."))
+            asked.answer.set_exception(TooMuchWaits())
             return asked.answer
         self._queue.put(asked)
         if self._thread is None or not self._thread.is_alive():

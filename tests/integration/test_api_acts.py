@@ -24,6 +24,7 @@ from tests.services.patience import eventually
 from tests.services.reading import BriefReader
 
 JSON = {"Content-Type": "application/json", "X-Request-Id": "r-1"}
+ONCE = {**JSON, "Idempotency-Key": "once"}
 UNKNOWN = "01890a5d-ac96-774b-bcce-b302099a8057"
 #: Whoever waits for a row.
 WAITING = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'transactionid' AND datname = current_database()"
@@ -192,7 +193,7 @@ def test_an_unknown_end_is_told_as_one(acting: Acting, monkeypatch: pytest.Monke
     def fails(_: Any) -> Any:
         raise DatabaseUnavailable
 
-    monkeypatch.setattr(acting.broker.recorder.patient_writer, "_commit", fails)
+    monkeypatch.setattr(acting.broker.recorder.acts_writer, "_commit", fails)
     monkeypatch.setattr("api.acts.JobActs._deadline", 0.0)
 
     answer = acting.post(f"/jobs/{job_id}/{act}")
@@ -214,12 +215,14 @@ def test_who_acts_on_a_job_that_somebody_holds_keeps_no_submit_waiting(acting: A
                 cursor.execute("SELECT 1 FROM jobs WHERE id = %s FOR UPDATE", [job_id])
                 cancel = asyncio.create_task(client.simulate_post(f"/jobs/{job_id}/cancel"))
                 await asyncio.to_thread(eventually, lambda: read(journal_url, WAITING))
-                answers.append((await client.simulate_post("/jobs", body=json.dumps(submit), headers=JSON)).status_code)
+                for headers in (JSON, ONCE):
+                    answer = await client.simulate_post("/jobs", body=json.dumps(submit), headers=headers)
+                    answers.append(answer.status_code)
                 holder.rollback()
                 answers.append((await cancel).status_code)
 
     asyncio.run(cancel_and_submit())
-    assert answers == [201, 200]
+    assert answers == [201, 201, 200]
 
 
 # Many jobs
