@@ -16,7 +16,10 @@ _LOCK: Final = 7_320_145
 _RESTORED: Final = "xid >= pg_snapshot_xmax(pg_current_snapshot())"
 _IS_RESTORED: Final = f"SELECT {_RESTORED} FROM transitions ORDER BY xid DESC, id DESC LIMIT 1"
 #: 3 is the first transaction of any cluster.
-_ADOPT: Final = f"UPDATE transitions SET xid = '3' WHERE {_RESTORED}"
+_ADOPT: Final = f"""
+    UPDATE transitions SET xid = '3'
+    WHERE xid > '3' AND id <= (SELECT max(id) FROM transitions WHERE {_RESTORED})
+"""
 
 
 class MigrationFailed(PlatformError):
@@ -72,10 +75,11 @@ def _apply(connection: psycopg2.extensions.connection) -> list[int]:
 
 
 def _adopt(connection: psycopg2.extensions.connection) -> None:
-    """Let transactions that this cluster has not had yet, and so had elsewhere, count as its first one.
+    """Let what was written elsewhere count as written by this cluster's first transaction.
 
-    Counts would take what they wrote for news at each look, and streams would not tell it before this cluster had come
-    as far. Among themselves the transitions stay in the order of their ids.
+    It is known by transactions that this cluster has not had yet: counts would take what they wrote for news at each
+    look, and streams would not tell it before this cluster had come as far. What came with it, up to the last such
+    transition, is as old, whatever its transaction. Among themselves all these stay in the order of their ids.
     """
     if _run(connection, _IS_RESTORED) == [(True,)]:
         _run(connection, _ADOPT)
