@@ -53,3 +53,25 @@ def test_a_download_that_is_cut_is_no_whole_one() -> None:
         with Client(f"http://127.0.0.1:{server.getsockname()[1]}") as client, pytest.raises(Unavailable):
             client.download(NOBODY, file)
     assert file.getvalue() == b"five "
+
+
+def test_a_stream_that_was_had_is_taken_up_after_more_than_a_few_failures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobplatform.client.client._FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("jobplatform.client.client._LONGEST_PAUSE", 0.01)
+    begun = b"HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\nid: 5\n\n"
+    away = b"HTTP/1.0 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n"
+    asked: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def restart() -> None:
+            for answer in (begun, *[away] * 9, begun + b'event: transition\nid: 6\ndata: {"id": 6}\n\n'):
+                connection, _ = server.accept()
+                with connection:
+                    asked.append(connection.recv(4_096).lower())
+                    connection.sendall(answer)
+
+        threading.Thread(target=restart, daemon=True).start()
+        with Client(f"http://127.0.0.1:{server.getsockname()[1]}") as client:
+            assert next(client.stream()) == ("transition", {"id": 6})
+    assert b"last-event-id" not in asked[0]
+    assert all(b"last-event-id: 5\r\n" in again for again in asked[1:])

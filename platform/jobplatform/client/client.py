@@ -19,6 +19,9 @@ _T = TypeVar("_T")
 #: One long-poll asks for so many seconds at the most: the API's own limit.
 _LONGEST_WAIT: Final = 30.0
 
+#: A stream that was had and is lost is given up after so many seconds.
+_PATIENCE: Final = 60.0
+
 #: A call that may be repeated is tried so often, with pauses that double from the first one on, in seconds.
 _TRIES: Final = 6
 _FIRST_PAUSE: Final = 0.2
@@ -101,6 +104,7 @@ class Client:
     def wait(self, job_id: str, seconds: float | None = None) -> Job:
         """The job when it is final, or as it is after so many seconds (default: as long as it takes)."""
         deadline = float("inf") if seconds is None else time.monotonic() + seconds
+        pause = _FIRST_PAUSE
         while True:
             asked = time.monotonic()
             left = max(0.0, min(_LONGEST_WAIT, deadline - asked))
@@ -108,8 +112,11 @@ class Client:
             answered = time.monotonic()
             if job.final or answered >= deadline:
                 return job
-            # An API that stops, or with which too many wait, answers at once.
-            time.sleep(max(0.0, min(_FIRST_PAUSE, asked + left - answered)))
+            if (early := asked + left - answered) <= 0:
+                pause = _FIRST_PAUSE
+            else:  # an API that stops, or with which too many wait, answers at once
+                time.sleep(min(pause, early))
+                pause = min(2 * pause, _LONGEST_PAUSE)
 
     def events(self, job_id: str) -> list[Event]:
         """The job's transitions in their order."""
@@ -122,10 +129,10 @@ class Client:
         the id of the last transition that is known.
 
         Raises:
-            Unavailable: it could not be taken up, however often that was tried.
+            Unavailable, TooManyRequests: it could not be had in several tries, or taken up within a minute.
         """
         path = _path(job_id, "/events") if job_id else "/events"
-        pause, failures = 0.0, 0
+        pause, failures, had_at = 0.0, 0, float("-inf")
         while True:
             headers = {"Accept": "text/event-stream"}
             if after is not None:
@@ -137,7 +144,7 @@ class Client:
                     if answer.status_code != httpx.codes.OK:
                         answer.read()
                         raise error_of(answer)
-                    failures = 0
+                    failures, had_at = 0, float("inf")
                     for kind, number, data in server_sent(answer.iter_bytes()):
                         pause = 0.0
                         after = number if number is not None else after
@@ -145,8 +152,10 @@ class Client:
                             yield kind, data
             except (httpx.TransportError, Unavailable, TooManyRequests) as error:
                 failures += 1
-                if failures == _TRIES:
+                had_at = min(had_at, time.monotonic())
+                if failures >= _TRIES and time.monotonic() > had_at + _PATIENCE:
                     raise self._unreachable(error) if isinstance(error, httpx.TransportError) else error from None
+                pause = max(pause, min(_retry_after(error), _LONGEST_PAUSE))
             time.sleep(pause)
             pause = min(max(2 * pause, _FIRST_PAUSE), _LONGEST_PAUSE)
 
@@ -234,15 +243,16 @@ class Client:
             pause = min(_FIRST_PAUSE * 2**tried, _LONGEST_PAUSE) * random.uniform(0.5, 1.0)  # noqa: S311
             try:
                 answer = self._http.request(method, path, **request)
-            except httpx.TransportError as error:
+            except httpx.TransportError as lost:
                 if last:
-                    raise self._unreachable(error) from error
+                    raise self._unreachable(lost) from lost
             else:
                 if answer.is_success:
                     return answer
-                if last or answer.status_code not in (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE):
-                    raise error_of(answer)
-                pause = max(pause, min(_seconds(answer.headers.get("Retry-After")), _LONGEST_PAUSE))
+                error = error_of(answer)
+                if last or not isinstance(error, TooManyRequests | Unavailable):
+                    raise error
+                pause = max(pause, min(error.retry_after, _LONGEST_PAUSE))
             time.sleep(pause)
         raise AssertionError("the last try returns or raises")
 
@@ -278,5 +288,5 @@ def _content(answer: httpx.Response, kind: type[_T]) -> _T:
         raise ApiError(answer.status_code, {"detail": detail}) from error
 
 
-def _seconds(text: str | None) -> float:
-    return float(text) if text and text.isdecimal() else 0.0
+def _retry_after(error: httpx.TransportError | ApiError) -> float:
+    return error.retry_after if isinstance(error, ApiError) else 0.0

@@ -11,8 +11,10 @@ from jobplatform.errors import PlatformError
 class ApiError(PlatformError):
     """The API refused a request, or could not serve it. The attributes are the members of its problem document."""
 
-    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
+    def __init__(self, status: int, problem: Mapping[str, Any], retry_after: float = 0.0) -> None:
         self.status = status
+        #: For how many seconds it should not be repeated.
+        self.retry_after = retry_after
         #: The kind of problem, such as ``job-not-found``; empty where the answer was no problem document.
         self.kind = str(problem.get("type", "")).rpartition("/")[2]
         self.detail = str(problem.get("detail") or problem.get("title") or f"The API answered {status}.")
@@ -68,4 +70,6 @@ def error_of(answer: httpx.Response) -> ApiError:
     except ValueError:
         problem = None
     kind = _BY_STATUS.get(answer.status_code, ApiError)
-    return kind(answer.status_code, problem if isinstance(problem, dict) else {"detail": answer.text[:200]})
+    said = problem if isinstance(problem, dict) else {"detail": answer.text[:200]}
+    after = answer.headers.get("Retry-After", "")
+    return kind(answer.status_code, said, float(after) if after.isdecimal() else 0.0)
