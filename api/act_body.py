@@ -9,8 +9,9 @@ from msgspec import Meta
 
 from api.problems import INVALID_BODY, MALFORMED_JSON, Problem
 from api.request import Request
-from api.submission import COMES_TWICE, MOST_FAULTS, escaped, how_many, malformed
+from api.submission import COMES_TWICE, escaped, how_many, malformed
 from jobplatform.errors import Fault
+from jobplatform.signature import MOST_FAULTS
 
 #: The longest reason, in characters.
 MAX_REASON: Final = 1_000

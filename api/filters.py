@@ -3,7 +3,7 @@
 from api.parameters import Parameters, faulty
 from jobplatform.queries.filter import JobFilter
 from jobplatform.queries.search import MAX_SEARCH, Search
-from jobplatform.states import Status
+from jobplatform.states import QUEUES, Status
 
 
 def job_filter(given: Parameters) -> JobFilter:
@@ -20,7 +20,7 @@ def job_filter(given: Parameters) -> JobFilter:
     return JobFilter(
         statuses=tuple(map(Status, statuses)),
         types=given.words("type"),
-        priority=given.choice("priority", ("high", "default")),
+        priority=given.choice("priority", QUEUES),
         tag=given.text("tag"),
         created_after=given.time("createdAfter"),
         created_before=given.time("createdBefore"),

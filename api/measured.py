@@ -9,7 +9,7 @@ from typing import Final
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from api.queues import QueueState
+from api.queues import QueueView
 from jobplatform.queries.counts import Kind
 from jobplatform.queries.keepers import KeepersRow
 from jobplatform.queries.workers import Force
@@ -28,7 +28,7 @@ class Measured(Collector):
     #: The types that this API knows: they are shown before there is a job of them.
     types: Collection[str]
     counted: Mapping[Kind, int]
-    queues: Sequence[QueueState]
+    queues: Sequence[QueueView]
     forces: Collection[Force]
     keepers: KeepersRow
     redis_is_up: bool

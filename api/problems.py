@@ -13,9 +13,10 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from jobplatform.errors import Fault
+from jobplatform.signature import MOST_FAULTS
 
 #: More faults than these are counted, not listed.
-MAX_FAULTS_LISTED: Final = 100
+MAX_FAULTS_LISTED: Final = MOST_FAULTS - 1
 
 
 @dataclass(frozen=True, slots=True)

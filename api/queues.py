@@ -18,7 +18,7 @@ from jobplatform.states import Status
 _Seconds = Annotated[float, Meta(ge=0)]
 
 
-class QueueState(msgspec.Struct, rename="camel"):
+class QueueView(msgspec.Struct, rename="camel"):
     """A queue."""
 
     name: QueueName
@@ -47,16 +47,16 @@ class Queues:
 
     on_head = on_get
 
-    async def items(self) -> list[QueueState]:
+    async def items(self) -> list[QueueView]:
         """The queues as they are shown."""
         counted = await self._counting.now()
         found = await self._findings.ask(queues)
         return [view(queue, counted) for queue in found]
 
 
-def view(queue: QueueRow, counted: dict[Kind, int]) -> QueueState:
+def view(queue: QueueRow, counted: dict[Kind, int]) -> QueueView:
     """A queue as it is shown, with its part of what is counted."""
-    return QueueState(
+    return QueueView(
         queue.name,
         _number(counted, queue.name, Status.QUEUED),
         _number(counted, queue.name, Status.RUNNING),

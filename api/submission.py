@@ -14,6 +14,7 @@ from api.request import Request
 from jobplatform.errors import Fault, InvalidPayload
 from jobplatform.job_actor import JobActor
 from jobplatform.message import JobMessage
+from jobplatform.signature import MOST_FAULTS
 
 #: By how much a body may be longer than its payload.
 ENVELOPE_BYTES: Final = 65_536
@@ -31,8 +32,6 @@ _Tags = Annotated[list[Annotated[str, Meta(min_length=1, max_length=MAX_TAG)]], 
 _UniqueKey = Annotated[str, Meta(min_length=1, max_length=MAX_UNIQUE_KEY)] | None
 _OnConflict = Literal["reject", "return", "replace"] | None
 
-#: So many faults are looked for: one more than are listed. To find all could take seconds.
-MOST_FAULTS: Final = MAX_FAULTS_LISTED + 1
 #: What is wrong where each member is right by itself: the decoder looks at every one, and the last one counts.
 COMES_TWICE: Final = "holds a name twice, and a value of it that would not do"
 

@@ -20,7 +20,7 @@ from api.openapi.pattern import in_ecmascript
 from api.openapi.shapes import Failure, Progress
 from api.payloads import PayloadVersion
 from api.problems import ProblemView
-from api.queues import QueueState
+from api.queues import QueueView
 from api.submission import Envelope
 from api.submit import Valid
 from api.views import EventView, JobView
@@ -35,7 +35,7 @@ _REF: Final = "#/components/schemas/{name}"
 _STRUCTS: Final = (
     *(Envelope, Valid, BatchValid, ReasonBody, ActionBody, FilterBody, Action, Matched),
     *(JobView, Failure, Progress, EventView, LogLine, PayloadVersion, Explanation),
-    *(CountsView, QueueState, Worker, FailureGroup, JobType, HealthView, Readiness, ProblemView),
+    *(CountsView, QueueView, Worker, FailureGroup, JobType, HealthView, Readiness, ProblemView),
 )
 
 #: What a property's type alone does not say, by schema and name.

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from jobplatform.connection import TOOK_TOO_LONG, blames_a_value, line_of, sqlstate
+from jobplatform.connection import TOOK_TOO_LONG, blames_a_value, is_mistake, line_of, sqlstate
 from jobplatform.journal import Hint, actions
 from jobplatform.journal.actions import CANCEL, Unfinished
 from jobplatform.journal.release import BATCH_SIZE
@@ -92,8 +92,9 @@ def do_next_batch(most: int = BATCH_SIZE) -> Batch:
             return Batch(0, True, [])
         if not blames_a_value(error) and code != TOOK_TOO_LONG:
             raise
-        log.critical("Action %s cannot be done, and ends.", action.id, exc_info=True)
-        actions.note(action.id, None, 0, 0, _why(error, code))
+        why = _why(error, code)
+        log.critical("Action %s ends: %s", action.id, why, exc_info=is_mistake(error))
+        actions.note(action.id, None, 0, 0, why)
         return Batch(0, True, [])
 
 

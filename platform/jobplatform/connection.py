@@ -72,6 +72,11 @@ def blames_a_value(error: BaseException) -> bool:
     return code is not None and code[:2] in _OF_A_VALUE
 
 
+def is_mistake(error: BaseException) -> bool:
+    """Whether an error is a mistake of ours, which needs its traceback. That of Postgres' own would quote values."""
+    return not isinstance(error, PeeweeException | MemoryError)
+
+
 def line_of(error: BaseException) -> str:
     """What went wrong, in one line that anybody may see.
 

@@ -12,4 +12,4 @@ def milliseconds(delay: float) -> int:
     Raises:
         ValueError, TypeError: it is no number.
     """
-    return max(0, int(min(delay, LONGEST_DELAY)))
+    return int(max(0, min(delay, LONGEST_DELAY)))

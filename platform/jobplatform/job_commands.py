@@ -14,7 +14,7 @@ from jobplatform.client import ApiError, Client, Job
 from jobplatform.errors import PlatformError
 from jobplatform.local.calls import base_url
 from jobplatform.settings import Settings
-from jobplatform.states import Status
+from jobplatform.states import QUEUES, Status
 
 #: The exit code where a job that was waited for did not complete.
 _NOT_COMPLETED: Final = 3
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     submit = command("submit", _submit, "submit a job")
     submit.add_argument("type", help="one of those that the platform knows, such as CSV_EXPORT")
     submit.add_argument("payload", help="JSON; @FILE reads it from a file, - from stdin")
-    submit.add_argument("--priority", choices=("high", "default"))
+    submit.add_argument("--priority", choices=QUEUES)
     submit.add_argument("--run-at", metavar="TIME", help="not before this time, such as 2030-01-31T08:00:00Z")
     submit.add_argument("--max-retries", type=int, metavar="N")
     submit.add_argument("--tag", action="append", default=[], dest="tags")

@@ -17,7 +17,7 @@ import msgspec
 import redis
 
 from jobplatform import bulk, journal
-from jobplatform.connection import blames_a_value, give_up_connection, line_of, open_connection
+from jobplatform.connection import give_up_connection, is_mistake, line_of, open_connection
 from jobplatform.death_watch import DeathWatch
 from jobplatform.hints import NAMESPACE, HintSender, bodies_key, queue_key
 from jobplatform.journal import keepers
@@ -109,7 +109,7 @@ class Keeper:
                     log.warning(
                         "The keeper waits for Postgres: %s",
                         line_of(error),
-                        exc_info=blames_a_value(error),  # a fault of ours, not of the connection
+                        exc_info=is_mistake(error),
                     )
                 troubled = True
                 self._deaths.connection_was_lost()

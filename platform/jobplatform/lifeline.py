@@ -12,7 +12,7 @@ from typing import Any, Final
 from dramatiq.middleware import Shutdown
 
 from jobplatform.attempt import Cancelled
-from jobplatform.connection import blames_a_value, give_up_connection, line_of, open_connection
+from jobplatform.connection import give_up_connection, is_mistake, line_of, open_connection
 from jobplatform.context import write_progress
 from jobplatform.hands import Hands
 from jobplatform.journal import Settle, workers
@@ -154,7 +154,7 @@ class Lifeline:
             log.warning(
                 "The worker cannot tell Postgres that it lives: %s",
                 line_of(trouble),
-                exc_info=trouble if blames_a_value(trouble) else None,  # a fault of ours, not of the connection
+                exc_info=trouble if is_mistake(trouble) else None,
             )
         self._cut_off = True
 

@@ -1,7 +1,10 @@
 """What the options of actors and of single jobs may be: Dramatiq would find out in its hooks, and swallow that."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
+
+from jobplatform.delay import LONGEST_DELAY
 
 #: The options that one job may have of its own. All of them can be told in JSON.
 JOB_OPTIONS: Final = frozenset(
@@ -32,7 +35,11 @@ def _is_count(value: object) -> bool:
 
 
 def _is_duration(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0  # no NaN either
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LONGEST_DELAY  # so no NaN
+
+
+def _is_limit(value: object) -> bool:
+    return value == math.inf or _is_duration(value)
 
 
 def _is_text(value: object) -> bool:
@@ -44,14 +51,14 @@ def _are_exceptions(value: object) -> bool:
     return all(isinstance(each, type) and issubclass(each, BaseException) for each in classes)
 
 
-_DURATION: Final = (_is_duration, "a number of milliseconds")
+_DURATION: Final = (_is_duration, "a number of milliseconds, a hundred years at the most")
 _TYPE: Final = (_is_text, "the type of a job")
 
 _KINDS: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
     "max_retries": (_is_count, "a whole number"),
     "min_backoff": _DURATION,
     "max_backoff": _DURATION,
-    "time_limit": _DURATION,
+    "time_limit": (_is_limit, "a number of milliseconds, a hundred years at the most"),
     "max_age": _DURATION,
     "notify_shutdown": (lambda value: isinstance(value, bool), "True or False"),
     "on_success": _TYPE,

@@ -16,7 +16,7 @@ from api.app import create_app
 from api.failures import FailureGroup
 from api.measured import Measured
 from api.problems import KINDS
-from api.queues import QueueState
+from api.queues import QueueView
 from api.views import EventView, JobView
 from api.workers import RunningJob, Worker
 from jobplatform.broker import JobBroker
@@ -129,7 +129,7 @@ def test_http_lists_the_routes_of_the_app() -> None:
         (EventView, "`GET /jobs/{id}/events` lists"),
         (Worker, "- `GET /workers`:"),
         (RunningJob, "- `GET /workers`:"),
-        (QueueState, "- `GET /queues`:"),
+        (QueueView, "- `GET /queues`:"),
         (FailureGroup, "- `GET /failures`:"),
     ],
 )
@@ -250,7 +250,7 @@ def test_the_readme_and_the_changelog_name_the_version() -> None:
 
 def _metrics() -> dict[str, frozenset[str]]:
     """The labels of each metric that the API shows."""
-    queue = QueueState("default", 0, 0, None, 0.5, False, None, None, None, 0, 0)
+    queue = QueueView("default", 0, 0, None, 0.5, False, None, None, None, 0, 0)
     look = Measured(["PROBE"], {}, [queue], [], KeepersRow(None, 0, 0, 0), True)
     return {sample.name: frozenset(sample.labels) for metric in look.collect() for sample in metric.samples}
 

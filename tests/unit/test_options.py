@@ -27,6 +27,9 @@ from jobplatform.options import fault_of
         {"retry_when": True},
         {"on_crash": "ignore"},
         {"max_retries": 1, "time_limit": ""},
+        {"min_backoff": float("inf")},
+        {"max_age": float("nan")},
+        {"time_limit": 10**400},
     ],
     ids=str,
 )

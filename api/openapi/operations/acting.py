@@ -77,7 +77,7 @@ OPERATIONS: Final = (
         parameters=("queue",),
         body="ReasonBody",
         body_required=False,
-        answers={200: Answer(description="It is paused.", schema=ref("QueueState"))},
+        answers={200: Answer(description="It is paused.", schema=ref("Queue"))},
         problems=("queue-not-found", "invalid-body"),
     ),
     Operation(
@@ -89,7 +89,7 @@ OPERATIONS: Final = (
         parameters=("queue",),
         body="ReasonBody",
         body_required=False,
-        answers={200: Answer(description="It goes on.", schema=ref("QueueState"))},
+        answers={200: Answer(description="It goes on.", schema=ref("Queue"))},
         problems=("queue-not-found", "invalid-body"),
     ),
 )

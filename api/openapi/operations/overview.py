@@ -25,7 +25,7 @@ OPERATIONS: Final = (
         id="listQueues",
         tag="queues",
         summary="List the queues: what waits, what runs, who works",
-        answers={200: Answer(description="The queues.", schema=items_of("QueueState"))},
+        answers={200: Answer(description="The queues.", schema=items_of("Queue"))},
     ),
     Operation(
         method="get",

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 import redis
 
 from jobplatform.hints import bodies_key, queue_key
+from jobplatform.states import QUEUES
 
 
 def push(client: "redis.Redis", chance: random.Random, job_ids: Sequence[str]) -> None:
     """Push some of each kind into both queues, at either end."""
-    for queue in ("high", "default"):
+    for queue in QUEUES:
         known = [_message(queue, job_id) for job_id in chance.sample(job_ids, min(20, len(job_ids)))]
         bad = [
             *known,

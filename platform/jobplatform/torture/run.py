@@ -17,6 +17,7 @@ from jobplatform import journal
 from jobplatform.connection import give_up_connection, open_connection
 from jobplatform.hints import queue_key
 from jobplatform.models import connect_to
+from jobplatform.states import QUEUES
 from jobplatform.torture.effects import EffectFile
 from jobplatform.torture.examiner import Examiner
 from jobplatform.torture.histories import examine_histories
@@ -224,7 +225,7 @@ def _left_in_redis(stack: Stack) -> list[str]:
     deadline = time.monotonic() + 10
     while True:
         with redis_client(stack) as client:
-            lengths = {queue_key(queue): client.llen(queue_key(queue)) for queue in ("high", "default")}
+            lengths = {queue_key(queue): client.llen(queue_key(queue)) for queue in QUEUES}
         left = [f"{length} in {key}" for key, length in lengths.items() if length]
         if not left or time.monotonic() > deadline:
             return left
