@@ -219,6 +219,22 @@ def test_a_page_ends_when_time_is_up_and_the_next_one_goes_on_there() -> None:
     assert [found.at.id for found in walked.found] == [rare]
 
 
+def test_a_small_page_does_not_make_the_way_long() -> None:
+    for n in range(50):
+        queued_job(payload=f'{{"n": {n}}}', type="RARE" if n == 7 else "PROBE")
+
+    for which, fits in (
+        (JobFilter(search=Search("no such text")), 0),
+        (JobFilter(search=Search("$.n=3")), 1),
+        (JobFilter(types=("RARE",), statuses=(Status.RUNNING,)), 0),
+        (JobFilter(types=("RARE", "PROBE"), search=Search("$.n=7")), 1),
+        (JobFilter(priority="high"), 0),
+    ):
+        for limit in (1, 2):
+            answer = page(which, True, None, limit)
+            assert (len(answer.jobs), answer.next) == (fits, None), which
+
+
 def test_a_search_looks_into_a_bounded_number_of_bytes_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(walking, "MOST_SEARCHED", 50)
     jobs = [queued_job(payload=f'{{"text": "{"x" * 60}", "n": {n}}}') for n in range(5)]

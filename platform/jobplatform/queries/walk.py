@@ -14,6 +14,9 @@ from jobplatform.states import Status
 PATIENCE: Final = 0.012
 MOST_PASSED: Final = 4_000
 _FEWEST_PASSED: Final = 50
+#: Where not every job on the way fits, the first query passes so many at the least, however small the page is: it costs
+#: hardly more than to pass two, and tells how fast the way can be walked.
+_FIRST_PASSED: Final = 200
 #: A query of a walk looks into payloads of so many bytes, as they are stored, at the most.
 MOST_SEARCHED: Final = 2_000_000
 
@@ -58,14 +61,13 @@ def walk(
 
     It may find fewer, or none, though there are more: then time was up, and ``next`` says where to go on.
     """
-    now = time.monotonic()
-    deadline = now + patience
+    deadline = time.monotonic() + patience
     sources = _sources(which)
     found: list[Found] = []
     most_passed = max(most_passed // sources[0].price, 1)
-    piece = min(limit + 1, most_passed)
+    piece = min(max(limit + 1, _FIRST_PASSED if _some_may_not_fit(which, sources) else 0), most_passed)
     while True:
-        began = now
+        began = time.monotonic()
         fitting, after = _pass(which, sources, newest_first, after, piece)
         found += fitting
         if len(found) > limit:
@@ -103,6 +105,11 @@ def _sources(which: JobFilter) -> list[_Source]:
         best = min(choices, key=lambda choice: estimated_rows(choice[0], choice[1], choices[choice]))
     values = dict.fromkeys(choices[best])
     return [_Source(best[1], value, 4 if best[1] == "tag" else len(values)) for value in values]
+
+
+def _some_may_not_fit(which: JobFilter, sources: list[_Source]) -> bool:
+    """Whether more is asked of a job than that it lies on the way, which ends where the times do."""
+    return len(list(which.parts(besides=sources[0].column))) > len(list(which.times()))
 
 
 #: What is asked of each job on the way, beside its place.
