@@ -7,10 +7,10 @@ import msgspec
 
 from api.answers import Answers
 from api.errors import RETRY_AFTER, in_general
+from api.parameters import faulty, refuse_unknown
 from api.problems import (
     IDEMPOTENCY_KEY_REUSED,
     INVALID_JOB,
-    INVALID_PARAMETER,
     UNAVAILABLE,
     UNIQUE_KEY_TAKEN,
     Problem,
@@ -106,11 +106,14 @@ def only_validates(req: Request) -> bool:
     """Whether a request is to be checked, and nothing more.
 
     Raises:
-        Problem: the parameter is neither true nor false (400).
+        Problem: the parameter is neither true nor false, or there is another one (400).
     """
-    given = (req.params.get("validateOnly") or "false") if req.query_string else "false"
+    if not req.query_string:
+        return False
+    refuse_unknown(req.params, "validateOnly")
+    given = req.params.get("validateOnly") or "false"
     if given not in ("true", "false"):
-        raise Problem(INVALID_PARAMETER, "validateOnly must be true or false.")
+        raise faulty("validateOnly", "must be true or false")
     return given == "true"
 
 

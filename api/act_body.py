@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, TypeVar
 import msgspec
 from msgspec import Meta
 
+from api.parameters import refuse_unknown
 from api.problems import INVALID_BODY, MALFORMED_JSON, Problem
 from api.request import Request
 from api.submission import COMES_TWICE, escaped, how_many, malformed
@@ -32,8 +33,11 @@ async def read_body(req: Request, kind: type[_B], limit: int, *, required: bool 
     """The body of a request, of at most ``limit`` bytes. Where it may be left out, an empty one has no fields.
 
     Raises:
-        Problem: it is no JSON (400, 415), is too long (413), or has faulty fields (422, all named).
+        Problem: it is no JSON (400, 415), is too long (413), or has faulty fields (422, all named); or the request has
+            a query (400).
     """
+    if req.query_string:
+        refuse_unknown(req.params)
     body = b"" if not required and _has_none(req) else await req.json_body(limit)
     return read(body or b"{}", kind) if not required else read(body, kind)
 

@@ -1,7 +1,7 @@
 """Query parameters, read with words about what is wrong with one. An empty one counts as left out."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
@@ -86,6 +86,17 @@ class Parameters:
     def yes(self, name: str) -> bool:
         """Whether it is given as true."""
         return self.choice(name, ("true", "false")) == "true"
+
+
+def refuse_unknown(given: Iterable[str], *known: str) -> None:
+    """Refuse what is not known: where something is changed, a slip must not do what was only to be tried.
+
+    Raises:
+        Problem: one is not known (400).
+    """
+    for name in given:
+        if name not in known:
+            raise faulty(name, f"is not known to this call, which takes {' and '.join(known) or 'no query parameters'}")
 
 
 def faulty(name: str, what: str) -> Problem:

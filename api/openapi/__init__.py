@@ -12,8 +12,8 @@ from jobplatform.job_actor import JobActor
 
 _INFO: Final = (
     "Long-running work as jobs. Times are RFC 3339, in UTC. Every error is a problem document (RFC 9457), whose `type`"
-    " leads to its page. `HEAD` works wherever `GET` does. A query parameter that is not known is ignored, and an empty"
-    " one of a list counts as left out."
+    " leads to its page. `HEAD` works wherever `GET` does. A query parameter that is not known is ignored by `GET` and"
+    " refused by `POST`, and an empty one counts as left out."
 )
 _KEY: Final = (
     "A key: `Authorization: Bearer <key>`. Asked for where the platform has `API_KEYS`, each of which is good for some"

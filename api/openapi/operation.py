@@ -70,7 +70,7 @@ class Operation:
     def _problems(self, scope: str | None) -> dict[int, Json]:
         names = [*self.problems, "internal-error"]
         if self.body:
-            names += ["malformed-json", "incomplete-body", "too-large", "unsupported-media-type"]
+            names += ["invalid-parameter", "malformed-json", "incomplete-body", "too-large", "unsupported-media-type"]
         if scope is not None:
             names += ["unauthorized", "forbidden", "too-many-requests"]
         if self.reads_postgres:

@@ -181,6 +181,8 @@ def test_what_is_said_to_a_job_is_read_strictly(acting: Acting, act: str) -> Non
     assert kind_of(acting.client.simulate_post(path, body=b"{", headers=JSON)) == (400, "malformed-json")
     assert kind_of(acting.client.simulate_post(path, body=b"a=1")) == (415, "unsupported-media-type")
     assert kind_of(acting.client.simulate_post(path, body=b"x" * 70_000, headers=JSON)) == (413, "too-large")
+    assert kind_of(unknown := acting.post(f"{path}?force=true")) == (400, "invalid-parameter")
+    assert unknown.json["detail"] == "force is not known to this call, which takes no query parameters."
     assert kind_of(acting.post(f"/jobs/{UNKNOWN}/{act}")) == (404, "job-not-found")
     assert kind_of(acting.post(f"/jobs/7/{act}")) == (404, "job-not-found")
     assert acting.client.simulate_get(path).status_code == 405
@@ -321,6 +323,8 @@ def test_an_earlier_value_of_a_name_that_would_not_do_is_a_fault_of_the_whole(ac
 
 def test_an_action_needs_a_body_and_is_found_by_its_id_only(acting: Acting) -> None:
     assert kind_of(acting.client.simulate_post("/actions", headers=JSON)) == (400, "malformed-json")
+    assert kind_of(acting.post("/actions?dryRun=true", {"kind": "cancel", "filter": {}})) == (400, "invalid-parameter")
+    assert acting.get("/actions")["items"] == []
     assert kind_of(acting.client.simulate_get(f"/actions/{uuid4()}")) == (404, "action-not-found")
     assert kind_of(acting.client.simulate_get("/actions/7")) == (404, "action-not-found")
 

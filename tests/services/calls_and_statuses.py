@@ -102,6 +102,7 @@ def _refusals(call: Call) -> Iterator[Row]:
         yield _row(call, 403, "forbidden", "a key of another scope", scope=_ANOTHER[call.scope])
         yield _row(call, 429, "too-many-requests", server=LIMITED)
     if call.body is not None:
+        yield _row(call, 400, "invalid-parameter", "a parameter that is not known", query="dryrun=true")
         yield _row(call, 400, "malformed-json", body=b"{")
         yield _row(call, 400, "incomplete-body", stalls=True, server=WITHOUT_POSTGRES)
         yield _row(call, 413, "too-large", headers={"Content-Length": str(TOO_LONG)}, body=b"{")

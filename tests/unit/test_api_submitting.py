@@ -7,7 +7,7 @@ import pytest
 from falcon import testing
 
 from jobplatform.errors import DatabaseUnavailable, RefusedByDatabase, SchemaMissing
-from tests.services.stand_ins import GREETING, ID, StandInBroker, StandInReader, post
+from tests.services.stand_ins import GREETING, ID, JSON, StandInBroker, StandInReader, post
 
 
 def test_a_submitted_job_is_answered_with_its_place_and_all_its_fields(client: testing.TestClient) -> None:
@@ -161,3 +161,16 @@ def test_a_value_that_the_database_refuses_is_the_client_s_fault(
 
     assert answer.status_code == 422
     assert answer.json["type"] == "/problems/invalid-job"
+
+
+@pytest.mark.parametrize("path", ["/jobs", "/jobs/batch"])
+def test_a_parameter_that_is_not_known_submits_nothing_and_is_told_the_one_that_is(
+    client: testing.TestClient, broker: StandInBroker, path: str
+) -> None:
+    body = GREETING if path == "/jobs" else b'{"jobs": [%s]}' % GREETING
+
+    answer = client.simulate_post(f"{path}?validateonly=true", body=body, headers=JSON)
+
+    assert (answer.status_code, answer.json["type"]) == (400, "/problems/invalid-parameter")
+    assert answer.json["detail"] == "validateonly is not known to this call, which takes validateOnly."
+    assert broker.accepted == []

@@ -19,7 +19,6 @@ _LATER: Final = {
 #: A job that stands for one that was asked for may have been deleted since.
 _PROBLEMS: Final = (
     "invalid-request",
-    "invalid-parameter",
     "job-not-found",
     "unique-key-taken",
     "invalid-job",
