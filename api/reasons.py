@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from api.views import rfc3339
-from jobplatform.queries.facts import MOST_AHEAD, Facts, Told
-from jobplatform.states import Status
+from jobplatform.queries.facts import MOST_AHEAD, Ended, Facts, Told
+from jobplatform.states import Event, Status
 
 
 class Reason(msgspec.Struct):
@@ -36,9 +36,10 @@ def reasons(job: Facts, around: Circumstances) -> list[Reason]:
         case Status.SCHEDULED | Status.RETRYING:
             return [*_time(job), *_hindrances(job)]
         case Status.QUEUED:
-            return [*_hindrances(job), *_message(job, around), *_alone(job, around), *_line(job)]
+            before = [*_hindrances(job), *_message(job, around), *_alone(job, around)]
+            return [*before, *_line(job, held=any(reason.code != "hint-resent" for reason in before))]
         case Status.RUNNING:
-            return [*_attempt(job, around), *_stop(job), *_its_worker(job)]
+            return [*_attempt(job, around), *_stop(job), *_its_worker(job), *_earlier_attempt(job)]
         case Status.COMPLETED:
             return [_completed(job)]
         case Status.FAILED:
@@ -114,14 +115,15 @@ def _alone(job: Facts, around: Circumstances) -> Iterator[Reason]:
         )
 
 
-def _line(job: Facts) -> Iterator[Reason]:
+def _line(job: Facts, *, held: bool) -> Iterator[Reason]:
+    """Its place. How soon its turn comes nobody can say while something else holds it up."""
     if job.high:
         more = "or more " if job.high == MOST_AHEAD else ""
         many: dict[str, Any] = {"queue": "high", "ahead": job.high, "andMore": job.high == MOST_AHEAD}
         yield Reason("high-goes-first", f"{job.high} {more}jobs of the queue high go first.", many)
     rate = job.rate.per_minute if job.rate else None
     full = job.ahead == MOST_AHEAD
-    seconds = None if rate is None or full else round((job.ahead + job.high) * 60 / rate, 1)
+    seconds = None if rate is None or full or held else round((job.ahead + job.high) * 60 / rate, 1)
     data = {
         "queue": job.queue,
         "ahead": job.ahead,
@@ -130,7 +132,8 @@ def _line(job: Facts) -> Iterator[Reason]:
         "estimatedSeconds": seconds,
     }
     if not job.ahead:
-        yield Reason("next-in-queue", f"It is the next of the queue {job.queue}: a free worker takes it.", data)
+        taken = "" if held else ": a free worker takes it" + " after those" * bool(job.high)
+        yield Reason("next-in-queue", f"It is the next of the queue {job.queue}{taken}.", data)
         return
     speed = "None was started in the last minute" if rate is None else f"{rate:.0f} a minute are started"
     number = f"{job.ahead}{'+' if full else ''}"
@@ -139,17 +142,18 @@ def _line(job: Facts) -> Iterator[Reason]:
 
 def _attempt(job: Facts, around: Circumstances) -> Iterator[Reason]:
     started = job.started_at or job.now
+    seconds = _seconds(started, job.now)
     options = msgspec.json.decode(job.options)
     data = {
         "worker": job.worker.name if job.worker else None,
         "attempt": job.attempts,
         "startedAt": rfc3339(started),
-        "seconds": _seconds(started, job.now),
+        "seconds": seconds,
         "timeLimitSeconds": _in_seconds(options.get("time_limit", around.time_limit)),
         "progress": msgspec.json.decode(job.progress) if job.progress else None,
     }
     where = f" on {job.worker.name}" if job.worker else ""
-    yield Reason("running", f"Attempt {job.attempts} has been running{where} for {data['seconds']:g} s.", data)
+    yield Reason("running", f"Attempt {job.attempts} has been running{where} for {_span(seconds)}.", data)
 
 
 def _stop(job: Facts) -> Iterator[Reason]:
@@ -167,7 +171,7 @@ def _its_worker(job: Facts) -> Iterator[Reason]:
     elif worker.silent:
         data = {"worker": worker.name, "silentSeconds": round(worker.silent_for, 1)}
         yield Reason(
-            "worker-silent", f"Its worker has not been heard of for {worker.silent_for:.0f} s: it may be dead.", data
+            "worker-silent", f"Its worker has not been heard of for {_span(worker.silent_for)}: it may be dead.", data
         )
     elif worker.stopping:
         yield Reason(
@@ -175,6 +179,21 @@ def _its_worker(job: Facts) -> Iterator[Reason]:
             "Its worker is stopping: the job may end, or is interrupted and runs elsewhere.",
             {"worker": worker.name},
         )
+
+
+def _earlier_attempt(job: Facts) -> Iterator[Reason]:
+    if (last := job.last_end) is None:
+        return
+    error = _of_error(_detail(last).get("error"))
+    data = {"attempt": last.attempt, "event": last.event, "at": rfc3339(last.at), "error": error or None}
+    match last.event:
+        case Event.RESCUED:
+            how = "ended with its worker, which died"
+        case Event.INTERRUPTED:
+            how = "was interrupted, as its worker was stopping"
+        case _:
+            how = f"failed: {_said(error)}"
+    yield Reason("earlier-attempt", f"Attempt {last.attempt} {how}.", data)
 
 
 def _completed(job: Facts) -> Reason:
@@ -203,7 +222,10 @@ def _cancelled(job: Facts) -> Reason:
 
 
 def _error(job: Facts) -> dict[str, Any]:
-    found = msgspec.json.decode(job.error) if job.error else None
+    return _of_error(msgspec.json.decode(job.error) if job.error else None)
+
+
+def _of_error(found: Any) -> dict[str, Any]:
     return {key: found.get(key) for key in ("kind", "type", "message")} if isinstance(found, dict) else {}
 
 
@@ -213,8 +235,12 @@ def _said(error: dict[str, Any]) -> str:
 
 
 def _why(told: Told | None) -> str | None:
-    detail = msgspec.json.decode(told.detail) if told and told.detail else None
-    return detail.get("reason") if isinstance(detail, dict) else None
+    return _detail(told).get("reason") if told else None
+
+
+def _detail(told: Told | Ended) -> dict[str, Any]:
+    detail = msgspec.json.decode(told.detail) if told.detail else None
+    return detail if isinstance(detail, dict) else {}
 
 
 def _because(reason: str | None) -> str:
@@ -234,7 +260,15 @@ def _times(number: int) -> str:
 
 
 def _in(seconds: float) -> str:
-    return f"in {seconds:g} s" if seconds > 0 else "now"
+    return f"in {_span(seconds)}" if seconds > 0 else "now"
+
+
+def _span(seconds: float) -> str:
+    """A duration that a person can grasp."""
+    for most, unit, one in ((120, 1.0, "s"), (7_200, 60.0, "min"), (172_800, 3_600.0, "hours")):
+        if seconds < most:
+            return f"{seconds / unit:.{int(seconds < 10)}f} {one}"
+    return f"{seconds / 86_400:.0f} days"
 
 
 def _seconds(since: datetime, until: datetime) -> float:

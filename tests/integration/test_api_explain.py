@@ -83,6 +83,22 @@ def test_a_scheduled_job_waits_for_its_time(client: testing.TestClient) -> None:
 
 
 @pytest.mark.usefixtures("served")
+@pytest.mark.parametrize(
+    ("away", "said"),
+    [
+        (timedelta(seconds=50), "in 50 s."),
+        (timedelta(minutes=50), "in 50 min."),
+        (timedelta(hours=30), "in 30 hours."),
+        (timedelta(days=1_133), "in 1133 days."),
+    ],
+)
+def test_a_time_far_off_is_said_as_people_say_it(client: testing.TestClient, away: timedelta, said: str) -> None:
+    job_id = scheduled_job(run_at=datetime.now(UTC) + away)
+
+    assert message(client, job_id, "scheduled").endswith(said)
+
+
+@pytest.mark.usefixtures("served")
 def test_a_job_that_is_due_waits_for_a_keeper(client: testing.TestClient) -> None:
     claim = claimed_job()
     settle(claim, Event.RETRY_PLANNED)
@@ -129,6 +145,31 @@ def test_a_paused_queue_holds_its_jobs(client: testing.TestClient, journal_url: 
     }
     assert message(client, job_id, "queue-paused") == "The queue default is paused by ann: the bank is closed."
     assert "queue-paused" not in explained(client, queued_job(queue="high"))
+
+
+@pytest.mark.usefixtures("served")
+@pytest.mark.parametrize(
+    "hold_up",
+    [
+        "INSERT INTO paused_queues VALUES ('default', now(), 'ann', 'the bank is closed')",
+        "UPDATE workers SET types = '{OTHER}'",
+        "UPDATE workers SET queues = '{high}'",
+    ],
+)
+def test_no_turn_is_promised_to_a_job_that_is_held_up(
+    client: testing.TestClient, journal_url: str, hold_up: str
+) -> None:
+    claimed_job()
+    first, second = queued_job(), queued_job()
+    assert explained(client, first)["next-in-queue"]["estimatedSeconds"] == 0
+    assert "a free worker takes it" in message(client, first, "next-in-queue")
+
+    read(journal_url, hold_up)
+
+    line = explained(client, first)["next-in-queue"]
+    assert (line["ahead"], line["startedPerMinute"], line["estimatedSeconds"]) == (0, 1.0, None)
+    assert message(client, first, "next-in-queue") == "It is the next of the queue default."
+    assert explained(client, second)["ahead-in-queue"]["estimatedSeconds"] is None
 
 
 def test_no_live_worker_serves_the_queue(client: testing.TestClient) -> None:
@@ -190,6 +231,8 @@ def test_a_job_that_killed_its_workers_waits_to_run_alone(client: testing.TestCl
 
     assert list(reasons) == ["suspect", "next-in-queue"]
     assert reasons["suspect"] == {"crashes": SUSPECT_FROM}
+    assert reasons["next-in-queue"]["startedPerMinute"] > 0
+    assert reasons["next-in-queue"]["estimatedSeconds"] is None
 
 
 @pytest.mark.usefixtures("served")
@@ -263,6 +306,31 @@ def test_a_running_job_was_asked_to_stop(client: testing.TestClient) -> None:
 
     assert list(reasons) == ["running", "cancel-requested"]
     assert (reasons["cancel-requested"]["who"], reasons["cancel-requested"]["reason"]) == ("ann", "too late")
+
+
+@pytest.mark.usefixtures("served")
+def test_a_running_job_says_how_the_attempt_before_it_ended(client: testing.TestClient) -> None:
+    failed, interrupted = claimed_job(), claimed_job()
+    error = '{"kind":"error","type":"OSError","message":"no \\u0000 route","traceback":null}'
+    settle(failed, Event.RETRY_PLANNED, error=error)
+    settle(interrupted, Event.INTERRUPTED)
+    database.execute_sql("UPDATE jobs SET run_at = now() WHERE status = 'retrying'")
+    journal.release(10)
+    for job_id in (failed.job_id, interrupted.job_id):
+        journal.commit([Claim(job_id, "PROBE", str(uuid4()), WORKER, SUSPECT_FROM)])
+
+    reasons = explained(client, failed.job_id)
+
+    assert list(reasons) == ["running", "earlier-attempt"]
+    assert reasons["earlier-attempt"] == {
+        "attempt": 1,
+        "event": "retry_planned",
+        "at": reasons["earlier-attempt"]["at"],
+        "error": {"kind": "error", "type": "OSError", "message": "no \0 route"},
+    }
+    assert message(client, failed.job_id, "earlier-attempt").startswith("Attempt 1 failed: OSError: no ")
+    assert explained(client, interrupted.job_id)["earlier-attempt"]["error"] is None
+    assert message(client, interrupted.job_id, "earlier-attempt").startswith("Attempt 1 was interrupted")
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,15 @@ class RunsOn(NamedTuple):
     ended: bool
 
 
+class Ended(NamedTuple):
+    """How an attempt ended. ``detail`` is JSON text."""
+
+    event: Event
+    attempt: int
+    at: datetime
+    detail: str | None
+
+
 class Facts(NamedTuple):
     """Of one job. Texts that are JSON: ``options``, ``error``, ``progress``. Times as the database has them."""
 
@@ -74,6 +83,8 @@ class Facts(NamedTuple):
     resent: Told | None
     serving: Serving | None
     worker: RunsOn | None
+    #: How the last of its attempts before this one ended, where it runs.
+    last_end: Ended | None
     #: How many go before it, up to `MOST_AHEAD`; and how fast its queue moves.
     ahead: int
     #: How many of the high queue go before it, too, where it is in another one.
@@ -91,6 +102,10 @@ _PAUSED: Final = "SELECT paused_at, who, reason FROM paused_queues WHERE queue =
 _TOLD: Final = """
     SELECT DISTINCT ON (event) event, at, who, detail::text FROM transitions
     WHERE job_id = %s::uuid AND event = ANY(%s) ORDER BY event, id DESC
+"""
+_LAST_END: Final = """
+    SELECT event, attempt, at, detail::text FROM transitions
+    WHERE job_id = %s::uuid AND event = ANY(%s) AND attempt < %s ORDER BY id DESC LIMIT 1
 """
 _SERVING: Final = f"""
     SELECT count(*) FILTER (WHERE serves), count(*) FILTER (WHERE serves AND %(queue)s = ANY(queues)),
@@ -123,6 +138,8 @@ _HIGH: Final = f"""
 
 #: The last of each of these in a job's life, in the order of the facts.
 _MORE_TO_SAY: Final = (Event.CANCEL_REQUESTED, Event.CANCELLED, Event.RESENT)
+#: After which another attempt may follow.
+_ENDS: Final = (Event.RETRY_PLANNED, Event.FAILED, Event.RESCUED, Event.INTERRUPTED)
 
 
 def facts(job_id: str) -> Facts | None:
@@ -151,11 +168,17 @@ def _with_surroundings(of_job: list[Any], worker: int | None) -> Facts:
             *(told.get(event) for event in _MORE_TO_SAY),
             Serving(*rows(_SERVING, {"queue": queue, "type": kind})[0]) if waits else None,
             _first(RunsOn, rows(_WORKER, [worker])) if worker is not None else None,
+            _last_end(job_id, of_job[4]) if status == Status.RUNNING else None,
             rows(_AHEAD, [queue, dispatched_at])[0][0] if queued else 0,
             rows(_HIGH)[0][0] if queued and queue != "high" else 0,
             rates().get(queue) if queued else None,
         )
     )
+
+
+def _last_end(job_id: str, attempt: int) -> Ended | None:
+    ended: Ended | None = _first(Ended, rows(_LAST_END, [job_id, list(map(str, _ENDS)), attempt]))
+    return ended
 
 
 def _first(kind: Any, found: list[tuple[Any, ...]]) -> Any:
