@@ -121,6 +121,8 @@ class Submissions:
         tags = tuple(dict.fromkeys(envelope.tags)) if envelope.tags else ()
         if _has_nul(tags) or (envelope.unique_key and _has_nul([envelope.unique_key])):
             raise ValueError
+        if envelope.on_conflict and not envelope.unique_key:
+            raise ValueError
         return Submission(
             actor,
             payload.decode(),
@@ -156,6 +158,8 @@ class Submissions:
         for name, (kind, detail) in _OPTIONAL.items():
             if name in fields and not _fits(fields[name], kind):
                 yield Fault(f"/{name}", detail)
+        if _is_given(fields, "onConflict") and not _is_given(fields, "uniqueKey"):
+            yield Fault("/onConflict", "is of no use without a uniqueKey")
         for name in fields:
             if name not in ("type", "payload", *_OPTIONAL):
                 yield Fault(f"/{escaped(name)}", "is not a field of a submission")
@@ -201,6 +205,10 @@ def _fits(value: msgspec.Raw, kind: Any) -> bool:
     except (msgspec.MsgspecError, OverflowError):
         return False
     return not _has_nul([decoded] if isinstance(decoded, str) else decoded if isinstance(decoded, list) else ())
+
+
+def _is_given(fields: Mapping[str, msgspec.Raw], name: str) -> bool:
+    return name in fields and bytes(fields[name]) != b"null"
 
 
 def _has_nul(texts: Iterable[str]) -> bool:

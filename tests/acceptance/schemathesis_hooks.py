@@ -22,6 +22,8 @@ def before_call(_context: Any, case: Any, _kwargs: Any) -> None:
         headers["Idempotency-Key"] = f"{key}-{_RUN}-{next(_NUMBERS)}"
     if isinstance(query.get("wait"), str) and _SECONDS.fullmatch(query["wait"]):
         query["wait"] = "0.01"
+    if isinstance(case.body, dict) and case.body.get("onConflict") and case.body.get("uniqueKey") is None:
+        case.body["uniqueKey"] = f"{_RUN}-{next(_NUMBERS)}"  # without one it is refused
     if isinstance(case.body, dict | list):
         case.body = _with_whole_numbers(case.body)
 

@@ -128,6 +128,8 @@ _SUBMITTING: Final = (
          body=json_body(type="CSV_EXPORT", payload={"data": [{"id": "x" * 2_000}]})),
     _row(SUBMIT, 422, "invalid-job", "an unknown type", body=json_body(type="NONE", payload={})),
     _row(SUBMIT, 422, "invalid-job", "a payload that does not fit", body=json_body(type="CSV_EXPORT", payload={})),
+    _row(SUBMIT, 422, "invalid-job", "onConflict without a unique key", body=json_body(**EXPORT, onConflict="return"),
+         proof=lambda body: b'"/onConflict"' in body),
     _row(SUBMIT, 422, "idempotency-key-reused", "", _ACCEPTED, headers=_ONCE, body=json_body(**OTHER)),
     _row(SUBMIT_MANY, 201, _JSON, proof=lambda body: body.count(b'"jobId"') == 2),
     _row(SUBMIT_MANY, 200, _JSON, "the Idempotency-Key is known", _MANY_ACCEPTED, headers=_MANY_ONCE,

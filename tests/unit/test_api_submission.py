@@ -174,7 +174,14 @@ def test_a_unique_key_that_is_none_is_refused(key: bytes) -> None:
 
 @pytest.mark.parametrize("wanted", [b'"ignore"', b'"Replace"', b"true", b'""'])
 def test_a_way_out_of_a_conflict_that_does_not_exist_is_refused(wanted: bytes) -> None:
-    assert _pointers(b'{"type":"ANYTHING","payload":{},"onConflict":%s}' % wanted) == ["/onConflict"]
+    body = b'{"type":"ANYTHING","payload":{},"uniqueKey":"one","onConflict":%s}'
+
+    assert _pointers(body % wanted) == ["/onConflict"]
+
+
+@pytest.mark.parametrize("fields", [b'"onConflict":"reject"', b'"uniqueKey": null, "onConflict": "return"'])
+def test_a_way_out_of_a_conflict_is_of_no_use_without_a_unique_key(fields: bytes) -> None:
+    assert _pointers(b'{"type":"ANYTHING","payload":{},%s}' % fields) == ["/onConflict"]
 
 
 def test_an_unknown_type_is_told_which_are_known() -> None:
