@@ -38,7 +38,10 @@ FileName = Annotated[
         min_length=1,
         max_length=200,
         pattern=rf"^(?!\.{{1,2}}{_END})[^/\\\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+{_END}",
-        description="The name to suggest for a download. On disk the file is named by the job.",
+        description=(
+            "A name to suggest for a download: without slashes, backslashes and control characters, and neither `.` nor"
+            " `..`. On disk the file is named by the job."
+        ),
         examples=["customers.csv"],
     ),
 ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import Meta
@@ -76,7 +76,7 @@ def _faults(value: msgspec.Raw, kind: Any, place: str) -> Iterator[Fault]:
     for name, of_field in fields.items():
         here = f"{place}/{escaped(name)}"
         if name not in known:
-            yield Fault(here, "is not a field of this")
+            yield Fault(here, f"is not a field of this, which has {', '.join(known)}")
         elif isinstance(known[name].type, type) and issubclass(known[name].type, msgspec.Struct):
             yield from _faults(of_field, known[name].type, here)
         else:
@@ -90,4 +90,5 @@ def _fault(value: msgspec.Raw, kind: Any, place: str) -> Iterator[Fault]:
     try:
         msgspec.json.decode(value, type=kind)
     except msgspec.ValidationError as error:
-        yield Fault(place, str(error))
+        choices = get_args(kind) if get_origin(kind) is Literal else ()
+        yield Fault(place, f"must be {' or '.join(choices)}" if choices else str(error))

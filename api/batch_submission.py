@@ -70,7 +70,7 @@ class BatchSubmissions:
             yield Fault("", "must be a JSON object")
             return
         for name in fields.keys() - {"jobs"}:
-            yield Fault(f"/{escaped(name)}", "is not a field of a batch")
+            yield Fault(f"/{escaped(name)}", "is not a field of a batch, which has only jobs")
         try:
             jobs = msgspec.json.decode(fields.get("jobs", b"null"), type=list[msgspec.Raw])
         except msgspec.ValidationError:

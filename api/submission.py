@@ -161,8 +161,8 @@ class Submissions:
         if _is_given(fields, "onConflict") and not _is_given(fields, "uniqueKey"):
             yield Fault("/onConflict", "is of no use without a uniqueKey")
         for name in fields:
-            if name not in ("type", "payload", *_OPTIONAL):
-                yield Fault(f"/{escaped(name)}", "is not a field of a submission")
+            if name not in _FIELDS:
+                yield Fault(f"/{escaped(name)}", f"is not a field of a submission, which has {', '.join(_FIELDS)}")
 
     def _faults_of_type(self, fields: dict[str, msgspec.Raw]) -> Iterator[Fault]:
         if "type" not in fields:
@@ -192,6 +192,7 @@ _OPTIONAL: Final[dict[str, tuple[Any, str]]] = {
     "uniqueKey": (_UniqueKey, f"must be a string of 1 to {MAX_UNIQUE_KEY} characters, none of them NUL"),
     "onConflict": (_OnConflict, "must be reject, return or replace"),
 }
+_FIELDS: Final = ("type", "payload", *_OPTIONAL)
 
 
 _LONE_SURROGATE: Final = re.compile(rb'\\u[dD][89a-fA-F][0-9a-fA-F]{2}"')

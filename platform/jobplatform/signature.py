@@ -52,7 +52,9 @@ class Signature:
         self._check = _decoder(self._checked)
         self._decode = _decoder(self._given)
         self._schema = _schema(self._checked)
+        self._meanings = _meanings(self._schema)
         self._fields = {f.encode_name: (f, _decoder(f.type)) for f in msgspec.structs.fields(self._checked)}
+        self._known = ", ".join(self._fields) or "none"
         self._unique = [n for n in self._fields if _is_unique(self._schema["properties"][n])]
 
     def check(self, payload: bytes | str) -> None:
@@ -65,9 +67,9 @@ class Signature:
             given = self._check.decode(payload)
         except msgspec.ValidationError as error:
             faults = tuple(islice(self._faults(payload), MOST_FAULTS))
-            raise InvalidPayload(faults or (_fault("", error),)) from None
+            raise InvalidPayload(faults or (self._fault("", error),)) from None
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-            raise InvalidPayload((_fault("", error),)) from None
+            raise InvalidPayload((self._fault("", error),)) from None
         if self._unique and next(self._repeated(given), None) is not None:
             raise InvalidPayload(tuple(islice(self._repeated(given), MOST_FAULTS)))
         mark: Any = b"\\u0000" if isinstance(payload, bytes) else "\\u0000"
@@ -84,7 +86,7 @@ class Signature:
         try:
             given = self._decode.decode(payload)
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-            raise InvalidPayload((_fault("", error),)) from None
+            raise InvalidPayload((self._fault("", error),)) from None
         return {name: getattr(given, name) for name in self._names}
 
     def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
@@ -118,15 +120,19 @@ class Signature:
             return
         for name, value in values.items():
             if name not in self._fields:
-                yield Fault(f"/{_escape(name)}", "is not a field of this type")
+                yield Fault(f"/{_escape(name)}", f"is not a field of this type, which has {self._known}")
                 continue
             try:
                 self._fields[name][1].decode(value)
             except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-                yield _fault(f"/{_escape(name)}", error)
+                yield self._fault(f"/{_escape(name)}", error)
         for name, (field, _) in self._fields.items():
             if field.required and name not in values:
                 yield Fault(f"/{_escape(name)}", "is required")
+
+    def _fault(self, base: str, error: Exception) -> Fault:
+        fault = _fault(base, error)
+        return Fault(fault.pointer, self._meanings.get(fault.detail, fault.detail))
 
     def _repeated(self, given: msgspec.Struct) -> Iterator[Fault]:
         """The items that must not come twice, and do: msgspec describes ``uniqueItems``, but does not check it."""
@@ -166,6 +172,28 @@ def _schema(struct: type[msgspec.Struct]) -> dict[str, Any]:
     _, components = msgspec.json.schema_components([struct], ref_template="#/$defs/{name}")
     schema: dict[str, Any] = components.pop(struct.__name__)
     return {**schema, "$defs": components} if components else schema
+
+
+def _meanings(schema: Any) -> dict[str, str]:
+    """What to say where a pattern is missed, by what msgspec says: the description beside it, if there is just one."""
+    found: dict[str, set[str]] = {}
+    for pattern, description in _patterns(schema):
+        found.setdefault(pattern, set()).add(description)
+    return {
+        f"Expected `str` matching regex {pattern!r}": f"Expected: {description}"
+        for pattern, (description, *others) in found.items()
+        if description and not others
+    }
+
+
+def _patterns(schema: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(schema, dict):
+        if isinstance(pattern := schema.get("pattern"), str):
+            yield pattern, str(schema.get("description", ""))
+        schema = list(schema.values())
+    if isinstance(schema, list):
+        for within in schema:
+            yield from _patterns(within)
 
 
 def _is_unique(schema: Mapping[str, Any]) -> bool:

@@ -213,6 +213,13 @@ def test_a_fault_is_named_where_it_is(body: bytes, pointers: list[str]) -> None:
     assert _pointers(body) == pointers
 
 
+def test_a_field_that_is_unknown_is_told_which_are_known() -> None:
+    (fault,) = _problem(b'{"type": "ANYTHING", "payload": {}, "runat": null}').faults
+
+    fields = "type, payload, priority, runAt, maxRetries, tags, uniqueKey, onConflict"
+    assert (fault.pointer, fault.detail) == ("/runat", f"is not a field of a submission, which has {fields}")
+
+
 def test_all_faults_are_named_at_once() -> None:
     body = b"""{"type": "GREETING", "priority": "x", "runAt": "y", "maxRetries": -1, "extra": 0,
                 "payload": {"shout": "loud", "tags": 5}}"""

@@ -207,6 +207,42 @@ def test_no_bytes_are_worse_than_an_invalid_payload(payload: bytes) -> None:
     assert refusal(payload)
 
 
+Word = Annotated[str, Meta(pattern=r"^\w+$", description="One word.")]
+
+
+class Person(msgspec.Struct):
+    nick: Word
+
+
+def take_patterns(
+    word: Word | list[Word],
+    who: Person | None = None,
+    b: Annotated[str, Meta(pattern="^b")] = "b",
+    first: Annotated[str, Meta(pattern="^a", description="What is tried first.")] = "a",
+    second: Annotated[str, Meta(pattern="^a", description="What is tried then.")] = "a",
+) -> None: ...
+
+
+def test_a_pattern_that_is_missed_is_told_by_the_description_beside_it() -> None:
+    signature = Signature("TAKE", take_patterns)
+
+    def details(payload: str) -> list[str]:
+        with pytest.raises(InvalidPayload) as refused:
+            signature.check(payload)
+        return [fault.detail for fault in refused.value.faults]
+
+    assert details('{"word": "a b"}') == details('{"word": ["c", "a b"]}') == ["Expected: One word."]
+    assert details('{"word": "c", "who": {"nick": ""}}') == ["Expected: One word."]
+    assert details('{"word": "c", "b": "c"}') == ["Expected `str` matching regex '^b'"], "nothing is said of it"
+    assert details('{"word": "c", "first": "c"}') == ["Expected `str` matching regex '^a'"], "two things are said of it"
+
+
+def test_a_field_that_is_unknown_is_told_which_are_known() -> None:
+    assert faults('{"name": "Ada", "form": 1}') == {
+        "/form": "is not a field of this type, which has name, count, tags, from, to, colour, size, address, more"
+    }
+
+
 def test_what_must_be_unique_is_checked_by_value() -> None:
     def take(points: Annotated[list[dict[str, int]] | None, Meta(extra_json_schema={"uniqueItems": True})]) -> None: ...
 
