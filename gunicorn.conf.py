@@ -4,6 +4,7 @@ The settings come from the environment and ``.env`` (see docs/configuration.md).
 one line: an exit in the app would make the master start workers for ever.
 """
 
+import gc
 import logging
 import os
 import signal
@@ -92,7 +93,7 @@ def on_starting(server: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Say, once, where the API is; and make a stopping worker finish by itself.
+    """Say, once, where the API is; keep what is loaded from the collector; and make a stopping worker finish by itself.
 
     Worker and master would give up at the same moment, and the master kills. And whoever waits for the end of a job
     would hold up the stop, so the app is told first.
@@ -100,6 +101,9 @@ def post_worker_init(worker: Any) -> None:
     if worker.age == 1:
         addresses = ", ".join(str(listener) for listener in worker.sockets)
         print(f"The API listens at {addresses} with {worker.cfg.workers} workers.", file=sys.stderr, flush=True)
+    # It stays to the end. To look it all over, as is done now and then, stops the process for some 50 ms.
+    gc.collect()
+    gc.freeze()
     worker.cfg.set("graceful_timeout", max(1, worker.cfg.graceful_timeout - 2))
 
     def stop() -> None:
