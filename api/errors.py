@@ -7,7 +7,7 @@ from typing import Any, Final
 import falcon
 import falcon.asgi
 
-from api.problems import INTERNAL_ERROR, NOT_FOUND, UNAVAILABLE, Problem, document
+from api.problems import INTERNAL_ERROR, METHOD_NOT_ALLOWED, NOT_FOUND, UNAVAILABLE, Problem, document
 from jobplatform.errors import DatabaseUnavailable, NothingDone
 
 #: When to come back after a 503, in seconds.
@@ -23,6 +23,7 @@ def answer_errors(app: falcon.asgi.App[Any, Any]) -> None:
     """Make the app answer every error, Falcon's own included, with a problem document."""
     app.set_error_serializer(_write)
     app.add_error_handler(falcon.HTTPRouteNotFound, _route_not_found)
+    app.add_error_handler(falcon.HTTPMethodNotAllowed, _method_not_allowed)
     app.add_error_handler(DatabaseUnavailable, _Unavailable().answer)
     app.add_error_handler(Exception, _uncaught)
 
@@ -40,6 +41,11 @@ def _write(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError) 
 
 async def _route_not_found(_req: Any, _resp: Any, _error: Exception, _params: Any) -> None:
     raise Problem(NOT_FOUND, "No resource has this path.")
+
+
+async def _method_not_allowed(req: Any, _resp: Any, error: falcon.HTTPMethodNotAllowed, _params: Any) -> None:
+    headers = dict(error.headers or ())
+    raise Problem(METHOD_NOT_ALLOWED, f"This path takes {headers['Allow']}, and not {req.method}.", headers=headers)
 
 
 class _Unavailable:

@@ -12,7 +12,8 @@ from falcon.util import mediatypes
 from api.answers import Answers
 from api.feed import Feed
 from api.look import Told, tell
-from api.problems import INVALID_PARAMETER, INVALID_REQUEST, JOB_NOT_FOUND, Problem
+from api.parameters import faulty
+from api.problems import INVALID_REQUEST, JOB_NOT_FOUND, Problem
 from api.request import Request
 from api.server_sent import mark
 from api.watcher import Watcher
@@ -46,7 +47,7 @@ class Streams:
     async def of_all(self, req: Request, resp: falcon.asgi.Response) -> None:
         """Stream all transitions: those behind the one that the client names, or what happens from now on."""
         known = _last_event_id(req)
-        position = None if known is None else await self._position(known)
+        position = None if known is None else await self._position(req, known)
         if req.method == "HEAD":
             _head(resp)
             return
@@ -66,7 +67,7 @@ class Streams:
     async def of_job(self, req: Request, resp: falcon.asgi.Response, job_id: str) -> None:
         """Stream the transitions of a job, those behind the one that the client names, until the job is final."""
         known = _last_event_id(req) or 0
-        history = await self._history(job_id, known)
+        history = await self._history(req, job_id, known)
         rest = history[1:] if known else history
         final = history[-1].row.to_status in FINAL and len(history) < _HISTORY
         if final and not rest:
@@ -85,20 +86,20 @@ class Streams:
             self._feed.join_job(watcher, job_id, history[-1].row.id)
         _stream(req, resp, watcher)
 
-    async def _position(self, known: int) -> Position:
+    async def _position(self, req: Request, known: int) -> Position:
         if known == 0:
             return Position(0, 0)
         position: Position | None = await self._answers.of(self._ask(queries.position_of, known))
         if position is None:
-            raise _unknown(known)
+            raise _unknown(req, known)
         return position
 
-    async def _history(self, job_id: str, known: int) -> list[Told]:
+    async def _history(self, req: Request, job_id: str, known: int) -> list[Told]:
         """The job's transitions from the known one on, which is among them."""
         history: list[Told] = await self._answers.of(self._ask(_history, job_id, known))
         if known and (not history or history[0].row.id != known):
             if await self._answers.of(self._ask(_history, job_id, 0)):
-                raise _unknown(known)
+                raise _unknown(req, known)
             history = []
         if not history:
             raise Problem(JOB_NOT_FOUND, f"No job has the id {job_id}.")
@@ -165,11 +166,15 @@ def _last_event_id(req: Request) -> int | None:
         return None
     if isinstance(given, str) and _ID.fullmatch(given):
         return int(given)
-    raise Problem(INVALID_PARAMETER, "Last-Event-ID must be the id of a transition, or 0 for the beginning.")
+    raise faulty(_where_it_is_said(req), "must be the id of a transition, or 0 for the beginning")
 
 
-def _unknown(known: int) -> Problem:
-    return Problem(INVALID_PARAMETER, f"Last-Event-ID is {known}, and this stream has no transition of that id.")
+def _unknown(req: Request, known: int) -> Problem:
+    return faulty(_where_it_is_said(req), f"is {known}, and this stream has no transition of that id")
+
+
+def _where_it_is_said(req: Request) -> str:
+    return "Last-Event-ID" if req.get_header("Last-Event-ID") else "lastEventId"
 
 
 def _stream(req: Request, resp: falcon.asgi.Response, watcher: Watcher) -> None:

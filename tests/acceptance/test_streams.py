@@ -231,6 +231,10 @@ def test_what_cannot_be_streamed_is_a_problem_before_anything_is_sent(api: Api) 
         assert problem(f"/jobs/{job_id}/events", known) == (400, "/problems/invalid-parameter"), known
     assert problem(f"/jobs/{job_id}/events", str(foreign)) == (400, "/problems/invalid-parameter")
     assert problem("/events?lastEventId=1&lastEventId=2") == (400, "/problems/invalid-parameter")
+    for known in ("x", "9" * 18):
+        assert api.client.get(f"/events?lastEventId={known}").json()["detail"].startswith("lastEventId ")
+        given = {"Last-Event-ID": known}
+        assert api.client.get("/events?lastEventId=7", headers=given).json()["detail"].startswith("Last-Event-ID ")
 
 
 def test_head_is_the_head_alone(api: Api) -> None:

@@ -95,6 +95,7 @@ def test_a_wrong_method_is_told_the_right_ones(
     assert answer.status_code == 405
     assert set(answer.headers["Allow"].split(", ")) == allowed
     assert answer.json["type"] == "/problems/method-not-allowed"
+    assert answer.json["detail"] == f"This path takes {answer.headers['Allow']}, and not {method}."
 
 
 def test_what_we_did_wrong_is_logged_and_not_shown(
