@@ -80,7 +80,7 @@ class JobCancel(JobActs):
         if found.status is None:
             raise not_found(job_id)
         if found.event is None and found.status is not Status.RUNNING:
-            raise Problem(JOB_FINISHED, f"The job is {found.status}, and stays so.")
+            raise Problem(JOB_FINISHED, _over(found.status))
         await self._show(resp, key)
         resp.status = falcon.HTTP_200 if found.event is Event.CANCELLED else falcon.HTTP_202
 
@@ -122,6 +122,11 @@ class JobRetry(JobActs):
         except InvalidPayload as error:
             raise invalid(*(Fault(f"/payload{fault.pointer}", fault.detail) for fault in error.faults)) from None
         return payload.decode()
+
+
+def _over(status: Status) -> str:
+    said = f"The job is {status}: there is nothing to cancel."
+    return said if status is Status.COMPLETED else f"{said} Only POST /jobs/{{id}}/retry makes it run again."
 
 
 def _refusal(status: Status, holder: str | None) -> Problem:

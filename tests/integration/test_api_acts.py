@@ -108,7 +108,10 @@ def test_a_running_job_is_asked_and_asked_again_with_the_same_answer(acting: Act
 def test_a_final_job_cannot_be_cancelled(acting: Acting, end: Event) -> None:
     settle(claim := claimed_job(), end)
 
-    assert kind_of(acting.post(f"/jobs/{claim.job_id}/cancel")) == (409, "job-finished")
+    answer = acting.post(f"/jobs/{claim.job_id}/cancel")
+
+    assert kind_of(answer) == (409, "job-finished")
+    assert ("retry" in answer.json["detail"]) == (end is not Event.COMPLETED)
 
 
 # Retry
