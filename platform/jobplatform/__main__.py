@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from jobplatform.api_key import SCOPES
 from jobplatform.errors import PlatformError
 from jobplatform.settings import settings
 
@@ -73,7 +74,9 @@ def _add_torture(commands: Any, words: Sequence[str]) -> None:
 
 def _add_key(parser: Any, words: Sequence[str]) -> None:
     parser.add_argument("name", metavar="NAME", help="whose it is: transitions name it")
-    parser.add_argument("scopes", metavar="SCOPES", help="what for: submit, read or operate, or several: submit+read")
+    parser.add_argument("scopes", metavar="SCOPES", help="what for: one of these, or several, such as submit+read")
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = "scopes:\n" + "\n".join(f"  {scope:<9} {lets}" for scope, lets in SCOPES.items())
     parser.set_defaults(command=lambda: _key(parser.parse_args(words[1:])))
 
 
@@ -99,7 +102,7 @@ def _add_jobs(parser: Any, words: Sequence[str]) -> None:
 
 
 _KEY: Final = "make a key for the API: prints it, this once, and its entry for API_KEYS"
-_JOBS: Final = "list, show, submit, watch, cancel, retry and explain jobs of a platform that runs"
+_JOBS: Final = "submit, list, watch, explain, cancel and retry jobs of a platform that runs, and fetch what they made"
 _TORTURE: Final = "hurt a whole platform of its own in every way, and prove that nothing is lost"
 
 _COMMANDS: Final[dict[str, tuple[Callable[[], int], str]]] = {

@@ -4,10 +4,17 @@ import hashlib
 import re
 import secrets
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
-#: What a key may be for: submitting jobs, reading, acting on jobs and queues.
-SCOPES: Final = ("submit", "read", "operate")
+#: What a key may be for, and what that lets its holder do.
+SCOPES: Final = MappingProxyType(
+    {
+        "submit": "submit jobs, one by one and in batches",
+        "read": "see jobs and all else that the platform shows, payloads, results and files included",
+        "operate": "cancel and retry jobs, one by one and by a filter; pause and resume queues",
+    }
+)
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")

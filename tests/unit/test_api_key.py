@@ -60,6 +60,15 @@ def test_the_command_prints_a_key_once_and_the_entry_that_lets_it_in(capsys: pyt
     assert parse_api_keys(entry)[0].digest == digest_of(key.encode())
 
 
+def test_the_command_says_what_each_scope_lets_one_do(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["key", "--help"])
+
+    said = capsys.readouterr().out
+    assert "  read      see jobs" in said
+    assert "  operate   cancel and retry jobs" in said
+
+
 def test_the_command_refuses_what_could_not_be_read_again(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["key", "ada", "everything"]) == 1
 
