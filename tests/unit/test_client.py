@@ -29,8 +29,9 @@ def test_what_no_header_can_carry_and_what_is_no_url_is_refused() -> None:
             Client(key=key)
         with Client() as client, pytest.raises(BadRequest, match="visible ASCII"):
             client.submit("ECHO", {}, idempotency_key=key)
-    with pytest.raises(BadRequest, match="no URL"):
-        Client("http://[::1")
+    for url in ("http://[::1", "foo", "localhost:3000", "ftp://127.0.0.1", "http://", "http:///jobs", ""):
+        with pytest.raises(BadRequest, match="no URL"):
+            Client(url)
 
 
 @pytest.mark.parametrize("no_id", ["counts", "x/../../health", "", "01890a5d-ac96-774b-bcce-b302099a8057/events"])

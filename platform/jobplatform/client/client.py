@@ -46,6 +46,8 @@ class Client:
             )
         except httpx.InvalidURL as error:
             raise BadRequest(400, {"detail": f"{url!r} is no URL: {error}"}) from None
+        if self._http.base_url.scheme not in ("http", "https") or not self._http.base_url.host:
+            raise BadRequest(400, {"detail": f"{url!r} is no URL of an API, such as http://127.0.0.1:3000."})
 
     def __enter__(self) -> Self:
         return self
@@ -167,9 +169,9 @@ class Client:
         """How many jobs there are, by status and type."""
         return self._object("/jobs/counts")
 
-    def logs(self, job_id: str) -> Iterator[dict[str, Any]]:
-        """The lines that the job logged."""
-        parameters: dict[str, Any] = {}
+    def logs(self, job_id: str, attempt: int | None = None) -> Iterator[dict[str, Any]]:
+        """The lines that the job logged, in all its attempts or in one."""
+        parameters: dict[str, Any] = {} if attempt is None else {"attempt": attempt}
         while True:
             page = _content(self._get(_path(job_id, "/logs"), parameters), Page[dict[str, Any]])
             yield from page.items
