@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from jobplatform.client import ApiError, Client, Job
+from jobplatform.download import new_file, own_name
 from jobplatform.errors import PlatformError
 from jobplatform.local.calls import base_url
 from jobplatform.settings import Settings
@@ -60,6 +61,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         if name == "retry":
             acting.add_argument("--payload", help="JSON to run it with instead; @FILE and - as with submit")
     command("explain", _explain, "say why a job is not running, or how it ended").add_argument("job")
+    logs = command("logs", _logs, "print what a job logged")
+    logs.add_argument("job")
+    logs.add_argument("--attempt", type=_positive, metavar="N", help="of this attempt alone")
+    output = command("output", _output, "fetch the file that a job made")
+    output.add_argument("job")
+    output.add_argument("--to", metavar="FILE", help="a file, a folder, or - for stdout (default: this folder)")
+    output.add_argument("--overwrite", action="store_true", help="replace a file of that name")
+    command("counts", _counts, "count the jobs by type and status")
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -165,6 +174,44 @@ def _explain(client: Client, given: argparse.Namespace) -> int:
     _say(answer["summary"])
     for reason in answer["reasons"]:
         _say(f"  {reason['code']}: {reason['message']}")
+    return 0
+
+
+def _logs(client: Client, given: argparse.Namespace) -> int:
+    lines = client.logs(given.job, given.attempt)
+    if given.json:
+        for line in lines:
+            _print_json(line)
+        return 0
+    rows = [(_local(datetime.fromisoformat(line["at"])), str(line["attempt"]), line["text"]) for line in lines]
+    _print_table(("at", "attempt", "text"), rows)
+    return 0
+
+
+def _output(client: Client, given: argparse.Namespace) -> int:
+    if given.to == "-":
+        client.download(given.job, sys.stdout.buffer)
+        return 0
+    path = Path(given.to or ".")
+    if path.is_dir():
+        path /= own_name(client.job(given.job))
+    with new_file(path, overwrite=given.overwrite) as file:
+        length = client.download(given.job, file)
+    _print_json({"file": str(path), "bytes": length}) if given.json else _say(f"{path}: {length} bytes")
+    return 0
+
+
+def _counts(client: Client, given: argparse.Namespace) -> int:
+    counts = client.counts()
+    if given.json:
+        _print_json(counts)
+        return 0
+    by_type = {**counts["byType"], "all": counts["byStatus"]}
+    rows = [
+        (name, *(str(of_type.get(status, 0)) for status in Status), str(sum(of_type.values())))
+        for name, of_type in by_type.items()
+    ]
+    _print_table(("type", *Status, "all"), rows)
     return 0
 
 

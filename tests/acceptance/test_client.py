@@ -1,16 +1,12 @@
-"""The client and the command line, against a real API with a real worker."""
+"""The client, against a real API with a real worker."""
 
 import io
-import json
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -28,30 +24,19 @@ from jobplatform.client import (
 from jobplatform.local.postgres import Postgres
 from jobplatform.local.valkey import Valkey
 from tests.services.api_server import ApiServer
-from tests.services.databases import fresh_database
 from tests.services.fleet import Fleet
-from tests.services.invariants import assert_sound
 from tests.services.patience import eventually
 from tests.services.processes import Processes
 from tests.services.proxy import proxy_before
+from tests.services.running_platform import running_platform
 
 NOBODY = "01890a5d-ac96-774b-bcce-b302099a8057"
 
 
 @pytest.fixture(scope="module")
 def running(postgres_server: Postgres, redis_server: Valkey) -> Iterator[tuple[Fleet, ApiServer]]:
-    """One platform for all tests of this module: what they do, they do to their own jobs."""
-    processes = Processes()
-    with fresh_database(postgres_server) as url, tempfile.TemporaryDirectory() as folder:
-        fleet = Fleet(url, redis_server.url, processes, Path(folder))
-        api = ApiServer(fleet, processes)
-        try:
-            fleet.start("-t", "8")
-            api.start()
-            yield fleet, api
-        finally:
-            processes.stop_all()
-        assert_sound(url)
+    with running_platform(postgres_server, redis_server) as running:
+        yield running
 
 
 @pytest.fixture
@@ -310,82 +295,3 @@ def test_a_key_without_the_scope_is_forbidden(fleet: Fleet, processes: Processes
         assert reader.counts()["total"] >= 0
         with pytest.raises(Forbidden, match="submit"):
             reader.submit("ECHO", {})
-
-
-class Shell:
-    """The command line, as a person types it."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-
-    def __call__(self, *words: str, stdin: str = "", code: int = 0) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "jobplatform", "jobs", words[0], "--url", self._url, *words[1:]],
-            input=stdin, capture_output=True, text=True, timeout=60,
-        )  # fmt: skip
-        assert done.returncode == code, done.stderr
-        return done.stdout if code in (0, 3) else done.stderr
-
-
-@pytest.fixture
-def shell(api: ApiServer) -> Shell:
-    return Shell(api.url)
-
-
-def objects(text: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in text.splitlines()]
-
-
-def test_the_shell_submits_watches_and_shows(shell: Shell, tmp_path: Path) -> None:
-    (tmp_path / "payload.json").write_text('{"value": 5}')
-
-    watched = shell("submit", "ECHO", f"@{tmp_path}/payload.json", "--tag", "shell", "--watch").splitlines()
-    job_id = shell("submit", "ECHO", "-", stdin='{"value": 6}').strip()
-    shell("watch", job_id)
-
-    assert [line.split()[1] for line in watched[:3]] == ["enqueued", "started", "completed"]
-    assert watched[3].split()[1] == "completed"
-    assert "started" in shell("show", job_id)
-    (shown,) = objects(shell("show", job_id, "--json"))
-    assert (shown["result"], shown["events"][0]["event"]) == (6, "enqueued")
-
-
-def test_the_shell_lists(shell: Shell, client: Client) -> None:
-    job = client.submit("ECHO", {}, tags=["shell list"])
-
-    head, row = shell("list", "--tag", "shell list").splitlines()
-    assert head.split()[:3] == ["id", "type", "status"]
-    assert row.split()[:2] == [job.id, "ECHO"]
-    assert [found["id"] for found in objects(shell("list", "--tag", "shell list", "--json"))] == [job.id]
-
-
-def test_the_shell_cancels_retries_and_explains(shell: Shell, client: Client) -> None:
-    job = client.submit("ECHO", {"value": 1}, run_at=in_a_minute())
-
-    assert "scheduled" in shell("explain", job.id)
-    assert shell("cancel", job.id, "--reason", "no").strip() == f"{job.id} is cancelled."
-    assert "stays so" in shell("cancel", job.id, code=1)
-    shell("retry", job.id, "--payload", '{"value": 2}')
-    assert client.wait(job.id, 20).result == 2
-
-
-def test_the_shell_tells_by_its_exit_code_that_a_job_failed(shell: Shell) -> None:
-    assert "failed" in shell("submit", "THROWING", "{}", "--watch", code=3)
-
-
-def test_the_shell_says_in_words_what_is_wrong(shell: Shell) -> None:
-    assert "is no JSON" in shell("submit", "ECHO", "{", code=1)
-    assert "/payload/seconds" in shell("submit", "NAP", '{"seconds": "x"}', code=1)
-    assert NOBODY in shell("show", NOBODY, code=1)
-    assert shell("show", "counts", code=1) == "A job's id is a UUID, and 'counts' is none.\n"
-    assert "positive" in shell("list", "--limit", "0", code=2)
-
-
-def test_what_others_wrote_does_not_steer_the_terminal(shell: Shell, client: Client) -> None:
-    evil, spelled = "\x1b[2J\x9b\x7f\r\n\u202e!", r"\x1b[2J\x9b\x7f\r\n\u202e!"
-    job = client.submit("ECHO", {"value": evil}, unique_key=evil, tags=["evil"], run_at=in_a_minute())
-    client.cancel(job.id, evil)
-
-    for said in (shell("show", job.id), shell("watch", job.id, code=3), shell("explain", job.id)):
-        assert spelled in said
-        assert all(one.isprintable() for one in said.replace("\n", ""))

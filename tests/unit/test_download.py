@@ -1,0 +1,76 @@
+"""Files that are fetched: their names, and what becomes of one that is cut."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from jobplatform.client import Job, Unavailable
+from jobplatform.download import new_file, own_name
+from jobplatform.errors import PlatformError
+
+JOB_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
+
+
+def job_with(result: Any) -> Job:
+    times = dict.fromkeys(("createdAt", "updatedAt"), "2030-01-31T08:00:00Z")
+    nothing = dict.fromkeys(("payload", "error", "progress", "startedAt", "finishedAt", "runAt"))
+    named = {"id": JOB_ID, "type": "T", "status": "completed", "priority": "default", "attempts": 1}
+    return msgspec.convert({**named, **nothing, **times, "result": result}, Job)
+
+
+@pytest.mark.parametrize(
+    ("result", "name"),
+    [
+        ({"filePath": "./output/a.csv"}, "a.csv"),
+        ({"filePath": "./output/a.csv", "fileName": "Report 1.csv"}, "Report 1.csv"),
+        ({"filePath": "./output/a.csv", "fileName": "../../x"}, "x"),
+        ({"filePath": "./output/a.csv", "fileName": "..\\x"}, "x"),
+        ({"filePath": "./output/a.csv", "fileName": ".profile"}, "a.csv"),
+        ({"filePath": "./output/a.csv", "fileName": "a\x1b[2J"}, "a.csv"),
+        ({"filePath": "..", "fileName": "/"}, JOB_ID),
+        ({"filePath": 7}, JOB_ID),
+        (None, JOB_ID),
+    ],
+)
+def test_a_file_is_named_as_the_job_says_where_that_leads_nowhere_else(result: Any, name: str) -> None:
+    assert own_name(job_with(result)) == name
+
+
+def cut(path: Path, *, overwrite: bool) -> None:
+    with new_file(path, overwrite=overwrite) as file:
+        file.write(b"half")
+        raise Unavailable(0, {})
+
+
+def test_of_a_file_that_is_cut_nothing_is_left_and_what_was_there_stays(tmp_path: Path) -> None:
+    there, new = tmp_path / "there", tmp_path / "new"
+    there.write_text("old")
+
+    for path in (there, new):
+        with pytest.raises(Unavailable):
+            cut(path, overwrite=True)
+
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("there", "old")]
+
+
+def test_a_file_that_came_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+
+    with pytest.raises(PlatformError, match="is there already"), new_file(path, overwrite=False):
+        path.write_text("another's")
+
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("file", "another's")]
+
+
+def test_a_part_that_another_left_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file.part").write_text("half")
+
+    with (
+        pytest.raises(PlatformError, match=r"file\.part is there already"),
+        new_file(tmp_path / "file", overwrite=True),
+    ):
+        pass
+
+    assert (tmp_path / "file.part").read_text() == "half"
