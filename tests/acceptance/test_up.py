@@ -86,6 +86,7 @@ def test_up_runs_jobs_and_leaves_nothing_but_its_data(checkout: Checkout) -> Non
 
     assert platform.stop() == 0
 
+    assert platform.lines[-1].endswith("stopped; the data stays in .local/, the caught mails do not")
     assert checkout.processes.left() == []
     assert all(is_free(port) for port in checkout.ports)
     assert checkout.running() == {}

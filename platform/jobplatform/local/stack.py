@@ -3,9 +3,10 @@
 import os
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGTERM, signal
-from typing import Any, Final
+from typing import Final
 
 from jobplatform.local.calls import base_url, call
 from jobplatform.local.children import Child
@@ -47,15 +48,16 @@ def up(settings: Settings, log: Log) -> None:
         signal(number, lambda *_: supervisor.ask_to_stop())
     folder = LocalFolder(Path(".local"))
     folder.hold(say)
+    stack = _Stack(settings, log, folder, supervisor)
     try:
-        _Stack(settings, log, folder, supervisor).start()
+        stack.start()
         supervisor.watch()
     except Interrupted:
         pass
     finally:
         supervisor.stop()
         folder.release()
-    say("stopped; the data stays in .local/")
+    say(f"stopped; the data stays in .local/{', the caught mails do not' if stack.catches_mail else ''}")
 
 
 class _Stack:
@@ -88,16 +90,16 @@ class _Stack:
         if self._supervisor.stopping:
             raise Interrupted
         self._folder.announce(self._addresses)
-        self._log.plain(_welcome(self._addresses, self._settings.output_dir))
+        self._log.plain(welcome(self._addresses, self._settings))
 
     @property
-    def _catches_mail(self) -> bool:
+    def catches_mail(self) -> bool:
         return self._settings.smtp_url == Settings.smtp_url and MailCatcher.installed()
 
     def _probe_ports(self) -> None:
         chosen = self._settings
         claim(chosen.port, chosen.host, "the API", "PORT")
-        if self._catches_mail:
+        if self.catches_mail:
             claim(chosen.mail_port, "127.0.0.1", "the mail catcher", "MAIL_PORT")
             claim(chosen.mail_page_port, "127.0.0.1", "the mail page", "MAIL_PAGE_PORT")
 
@@ -130,7 +132,7 @@ class _Stack:
         return server.url
 
     def _smtp_url(self) -> str:
-        if not self._catches_mail:
+        if not self.catches_mail:
             if not MailCatcher.installed():
                 self._log.of("up")(f"no mail catcher is installed here: mail goes to {self._settings.smtp_url}")
             return self._settings.smtp_url
@@ -166,9 +168,13 @@ def _gunicorn_config() -> tuple[str, ...]:
     return () if Path("gunicorn.conf.py").is_file() else ("--config", str(file))
 
 
-def _welcome(addresses: dict[str, Any], output_dir: str) -> str:
+def welcome(addresses: Mapping[str, str], settings: Settings) -> str:
+    """Where everything is, and how to submit a first job."""
     labels = {"api": "API", "mail": "Mail page", "database": "Database", "redis": "Redis"}
     told = [f"  {label:<10} {addresses[name]}" for name, label in labels.items() if name in addresses]
-    curl = f"curl -s {addresses['api']}/jobs -H 'Content-Type: application/json' -d {shlex.quote(_EXAMPLE)}"
-    files = f"  {'Files':<10} {output_dir}"
-    return "\n".join(("", "The platform is open for business.", "", *told, files, "", curl, ""))
+    files = f"  {'Files':<10} {settings.output_dir}"
+    key, hint = "", []
+    if settings.api_keys:
+        key, hint = '-H "Authorization: Bearer $API_KEY" ', ["With a key for the scope submit as API_KEY:"]
+    post = f"curl -s {addresses['api']}/jobs {key}-H 'Content-Type: application/json' -d {shlex.quote(_EXAMPLE)}"
+    return "\n".join(("", "The platform is open for business.", "", *told, files, "", *hint, post, ""))
