@@ -14,11 +14,23 @@ from jobplatform import Holds, actor, current_job
 _END: Final = r"(?![\s\S])"
 
 Row = Annotated[msgspec.Raw, Holds(dict[str, Any])]
+Rows = Annotated[
+    list[Row],
+    Meta(
+        description=(
+            "The rows. Text, numbers, `true` and `false` stand in their cells as they are, lists and objects as JSON,"
+            " null as an empty cell. Text that a spreadsheet might run as a formula gets an apostrophe in front."
+        )
+    ),
+]
 Columns = Annotated[
     list[str],
     Meta(
         min_length=1,
-        description="Exactly these columns, in this order. Without them: all keys, as they first appear.",
+        description=(
+            "Exactly these columns, in this order; what a row lacks is an empty cell, and a name that no row has is"
+            " an empty column. Without them: all keys of all rows, as they first appear."
+        ),
         extra_json_schema={"uniqueItems": True},
     ),
 ]
@@ -45,6 +57,7 @@ FileName = Annotated[
         examples=["customers.csv"],
     ),
 ]
+ByteOrderMark = Annotated[bool, Meta(description="Begin with a byte order mark, by which Excel knows UTF-8.")]
 
 
 class Export(TypedDict):
@@ -59,11 +72,11 @@ class Export(TypedDict):
 
 @actor("CSV_EXPORT")
 def csv_export(
-    data: list[Row],
+    data: Rows,
     columns: Columns | None = None,
     delimiter: Delimiter = ",",
     fileName: FileName | None = None,  # noqa: N803 - the payload's name
-    bom: bool = False,
+    bom: ByteOrderMark = False,
 ) -> Export:
     """Write a list of objects to a CSV file."""
     job = current_job()

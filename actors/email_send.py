@@ -13,6 +13,14 @@ from jobplatform import actor, current_job
 from jobplatform.settings import settings
 
 Mailboxes = MailboxText | Annotated[list[MailboxText], Meta(min_length=1, max_length=100)]
+# What is said of a field stands beside its types, not in them: what stands beside a pattern is said where it is missed.
+To = Annotated[Mailboxes, Meta(description="Who gets it: one address, or a list of up to 100.")]
+Cc = Annotated[Mailboxes | None, Meta(description="Who else gets it, for all to see.")]
+Bcc = Annotated[Mailboxes | None, Meta(description="Who else gets it, named in no header.")]
+ReplyTo = Annotated[MailboxText | None, Meta(description="Where answers go. Without it: to the sender.")]
+From = Annotated[MailboxText | None, Meta(description="The sender. Without it: `EMAIL_FROM` of the platform.")]
+Body = Annotated[str, Meta(description="The mail as plain text.")]
+Html = Annotated[str | None, Meta(description="The same as HTML, shown instead of the plain text where that can be.")]
 
 
 class Sent(TypedDict):
@@ -25,14 +33,14 @@ class Sent(TypedDict):
 
 @actor("EMAIL_SEND", throws=Undeliverable)
 def email_send(
-    to: Mailboxes,
+    to: To,
     subject: Line,
-    body: str,
-    html: str | None = None,
-    cc: Mailboxes | None = None,
-    bcc: Mailboxes | None = None,
-    replyTo: MailboxText | None = None,  # noqa: N803 - the payload's name
-    from_: MailboxText | None = None,
+    body: Body,
+    html: Html = None,
+    cc: Cc = None,
+    bcc: Bcc = None,
+    replyTo: ReplyTo = None,  # noqa: N803 - the payload's name
+    from_: From = None,
 ) -> Sent:
     """Send an e-mail."""
     sender = Mailbox.parse(from_ or settings().email_from)

@@ -16,6 +16,7 @@ from api.failures import FailureGroup
 from api.health import HealthView, Readiness
 from api.job_types import JobType
 from api.logs import LogLine
+from api.openapi.members import MEMBERS
 from api.openapi.pattern import in_ecmascript
 from api.openapi.shapes import Failure, Progress
 from api.payloads import PayloadVersion
@@ -58,10 +59,7 @@ _REFINED: Final[dict[tuple[str, str], Json]] = {
     ("RunningJob", "progress"): {"anyOf": [{"$ref": _REF.format(name="Progress")}, {"type": "null"}]},
     ("Fault", "pointer"): {"type": "string", "description": "Where: a JSON Pointer into the body."},
     ("Explanation", "status"): {"enum": [str(status) for status in Status]},
-    ("RetryBody", "payload"): {
-        "type": ["object", "null"],
-        "description": "Another payload, which must fit the job's type. The one before is kept.",
-    },
+    ("RetryBody", "payload"): {"type": ["object", "null"]},
     ("FilterBody", "priority"): {"enum": ["high", "default", None]},
     ("FilterBody", "createdAfter"): {"type": ["string", "null"], "format": "date-time"},
     ("FilterBody", "createdBefore"): {"type": ["string", "null"], "format": "date-time"},
@@ -122,10 +120,16 @@ def _object(**properties: Json) -> Json:
 def _refined(schema: str, told: Json) -> Json:
     told = {key: value for key, value in _renamed(told).items() if key != "title"}
     for name, property_ in told.get("properties", {}).items():
-        told["properties"][name] = _REFINED.get((schema, name)) or _time(name, property_)
+        refined = _REFINED.get((schema, name)) or _time(name, property_)
+        told["properties"][name] = _described(refined, schema, name)
     if "description" in told:
         told["description"] = re.sub(r"\s+", " ", told["description"].replace("``", "`"))
     return told
+
+
+def _described(property_: Json, schema: str, name: str) -> Json:
+    description = MEMBERS.get((schema, name))
+    return {**property_, "description": description} if description else property_
 
 
 def _time(name: str, property_: Json) -> Json:
@@ -170,7 +174,9 @@ def _of_type(name: str, actor: JobActor[..., Any], envelope: Json) -> Json:
     within = payload.pop("$defs", {})
     told = {f"{name}.{inner}": _moved(schema, name) for inner, schema in within.items()}
     told[f"{name}.payload"] = {**_moved(payload, name), "title": f"Payload of {name}"}
-    properties = {**envelope["properties"], "type": {"const": name}, "payload": ref(f"{name}.payload")}
+    own = {"type": {"const": name}, "payload": ref(f"{name}.payload")}
+    told_of = {member: _described(schema, "Envelope", member) for member, schema in own.items()}
+    properties = {**envelope["properties"], **told_of}
     told[f"{name}.submission"] = {**envelope, "title": name, "description": actor.description, "properties": properties}
     return told
 
@@ -190,7 +196,8 @@ def _moved(told: Any, name: str) -> Any:
 
 
 def _batch() -> Json:
-    jobs = {"type": "array", "items": ref("Submission"), "minItems": 1, "maxItems": 10_000}
+    list_ = {"type": "array", "items": ref("Submission"), "minItems": 1, "maxItems": 10_000}
+    jobs = _described(list_, "Batch", "jobs")
     return {**_object(jobs=jobs), "additionalProperties": False, "description": "Jobs to be, all or none."}
 
 

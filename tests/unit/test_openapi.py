@@ -15,6 +15,7 @@ from api.app import create_app
 from api.cors import Cors
 from api.openapi import describe
 from api.openapi.headers import HEADERS
+from api.openapi.members import MEMBERS
 from api.openapi.parameters import PARAMETERS
 from api.openapi.pattern import _SPACES, in_ecmascript
 from api.problems import KINDS
@@ -122,6 +123,39 @@ def test_every_kind_of_problem_is_an_answer_to_something() -> None:
     assert told == {kind.uri for kind in KINDS} - {"/problems/method-not-allowed"}
 
 
+def _members(schema: dict[str, Any], place: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every member of what a body may be, and of what lies in it."""
+    if "$ref" in schema:
+        place = schema["$ref"].rpartition("/")[2]
+        schema = _resolved(schema["$ref"])
+    for within in (*schema.get("oneOf", ()), *schema.get("anyOf", ()), schema.get("items", {})):
+        yield from _members(within, place) if within else ()
+    for name, member in schema.get("properties", {}).items():
+        yield f"{place} {name}", member
+        yield from _members(member, f"{place} {name}")
+
+
+def test_every_member_of_a_body_is_explained() -> None:
+    schemas = [operation["requestBody"]["content"]["application/json"]["schema"] for operation in OPERATIONS.values()
+               if "requestBody" in operation]  # fmt: skip
+    members = dict(member for schema in schemas for member in _members(schema, ""))
+
+    unexplained = [
+        place
+        for place, member in members.items()
+        if not any("description" in told for told in (member, *member.get("anyOf", ())))
+    ]
+    assert len(members) > 30
+    assert unexplained == []
+    assert "Left out: `reject`." in members["CSV_EXPORT.submission onConflict"]["description"]
+
+
+def test_all_that_is_said_of_members_is_said_of_some() -> None:
+    said = {text for text in _each(DOCUMENT["components"]["schemas"], "description") if isinstance(text, str)}
+
+    assert set(MEMBERS.values()) - said == set()
+
+
 def test_the_examples_of_bodies_fit_their_schemas() -> None:
     bodies = [operation["requestBody"]["content"]["application/json"] for operation in OPERATIONS.values() if
               "requestBody" in operation]  # fmt: skip
@@ -172,7 +206,7 @@ def test_each_job_type_has_its_payload_described_with_all_that_it_refers_to() ->
     assert schemas["Submission"]["discriminator"]["mapping"] == {
         "GREET_ALL": "#/components/schemas/GREET_ALL.submission"
     }
-    assert schemas["GREET_ALL.submission"]["properties"]["type"] == {"const": "GREET_ALL"}
+    assert schemas["GREET_ALL.submission"]["properties"]["type"]["const"] == "GREET_ALL"
     people = schemas["GREET_ALL.payload"]["properties"]["people"]
     assert people["items"] == {"$ref": "#/components/schemas/GREET_ALL.Person"}
     assert "#/components/schemas/GREET_ALL.Person" in set(_each(schemas["GREET_ALL.Person"], "$ref"))
