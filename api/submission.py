@@ -119,7 +119,7 @@ class Submissions:
             raise Problem(TOO_LARGE, f"The payload may be {self._max_payload_bytes} bytes long at most.")
         actor.signature.check(payload)
         tags = tuple(dict.fromkeys(envelope.tags)) if envelope.tags else ()
-        if _has_nul(tags) or (envelope.unique_key and _has_nul([envelope.unique_key])):
+        if (tags and _has_nul(tags)) or (envelope.unique_key and "\0" in envelope.unique_key):
             raise ValueError
         if envelope.on_conflict and not envelope.unique_key:
             raise ValueError
