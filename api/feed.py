@@ -26,10 +26,10 @@ from jobplatform.states import FINAL
 QUICK: Final = 0.025
 SLOW: Final = 0.25
 #: So many watchers are told at once. Then whatever else the event loop has to do has its turn, for so many times as
-#: long as that took, but no longer than so many seconds.
+#: long as that took; but all are told within so many seconds.
 _AT_ONCE: Final = 8
-_TURNS: Final = 9
-_LONGEST_TURN: Final = 0.02
+_TURNS: Final = 60
+_LONGEST: Final = 0.5
 #: Seconds between two questions for progress, between two heart-beats, and between two looks for who needs one.
 _PROGRESS_EVERY: Final = 0.5
 _CHECK_EVERY: Final = 1.0
@@ -202,14 +202,15 @@ class Feed:
         loop = asyncio.get_running_loop()
         pieces = list(self._pieces(seen).items())
         final = self._at_the_end(seen)
-        for first in range(0, len(pieces), _AT_ONCE):
+        groups = range(0, len(pieces), _AT_ONCE)
+        for first in groups:
             began = loop.time()
             for watcher, piece in pieces[first : first + _AT_ONCE]:
                 watcher.put(piece)
                 if watcher in final:
                     watcher.end()
             await asyncio.sleep(0)  # they send it
-            await asyncio.sleep(min(_TURNS * (loop.time() - began), _LONGEST_TURN))
+            await asyncio.sleep(min(_TURNS * (loop.time() - began), _LONGEST / len(groups)))
         return bool(pieces)
 
     def _pieces(self, seen: Seen) -> dict[Watcher, bytes]:

@@ -28,6 +28,9 @@ _NEVER: Final = json.dumps(
     {"type": "NOTHING", "payload": {"n": 1, "text": "x" * 10_000}, "runAt": "2999-01-01T00:00:00Z"}
 ).encode()
 
+#: Seconds of submits before those that count: what it costs that 400 clients come at once is another question.
+_SETTLE: Final = 1.0
+
 
 @dataclass(frozen=True)
 class Round:
@@ -87,6 +90,7 @@ def _round(stack: Stack, connection: Connection, given: argparse.Namespace, crow
     before = _transitions(connection)
     if crowd is not None:
         crowd.start()
+    submit(stack.host, stack.port, given.rate, _SETTLE)
     meter, own = Meter(stack, connection), time.process_time()
     seen = submit(stack.host, stack.port, given.rate, given.seconds)
     bill = meter.bill()
