@@ -136,8 +136,9 @@ def test_a_database_that_is_not_there_is_one_line(checkout: Checkout) -> None:
     platform = checkout.start("up", DATABASE_URL=f"postgresql://nobody@127.0.0.1:{free_port()}/nowhere")
 
     assert platform.wait() == 1
-    (line,) = (line for line in platform.lines if " │ " not in line)
-    assert line.startswith("Postgres does not answer: ")
+    own = [line for line in platform.lines if " │ " not in line]
+    assert len(own) == 1, platform.output
+    assert own[0].startswith("Postgres does not answer: ")
 
 
 def test_a_migration_that_postgres_refuses_is_one_line(checkout: Checkout, postgres_server: Postgres) -> None:
