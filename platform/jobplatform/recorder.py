@@ -33,6 +33,7 @@ from jobplatform.journal import (
 )
 from jobplatform.keeper import Keeper
 from jobplatform.lifeline import Lifeline
+from jobplatform.log_queue import LogQueue
 from jobplatform.message import JobMessage
 from jobplatform.models import connect_to
 from jobplatform.outcome import failure
@@ -71,6 +72,7 @@ class Recorder(Middleware):
         self.claims = Claims(self.writer, sender, self._hands, settings.crash_limit)
         self.lifeline: Lifeline | None = None
         self.keeper: Keeper | None = None
+        self._log_queue = LogQueue()
         if settings.database_url:
             connect_to(settings.database_url)
 
@@ -249,6 +251,7 @@ class Recorder(Middleware):
     def after_worker_boot(self, broker: Broker, worker: Any) -> None:  # noqa: ARG002
         """Begin to beat, and to keep: a keeper comes with every worker."""
         if self.lifeline is not None and self.keeper is not None:
+            self._log_queue.start()  # not before: what keeps a worker from booting is written without a detour
             self.keeper.start()
             self.lifeline.start()  # last: it watches the other threads, and takes one that is just starting for dead
 
@@ -266,6 +269,7 @@ class Recorder(Middleware):
             self.lifeline.stop()
             self.keeper.stop()
             self.keeper.wait(_LAST_TICK)
+            self._log_queue.stop()
 
 
 def _fill_in(message: MessageProxy, kwargs: dict[str, Any], claimed: Claimed) -> None:

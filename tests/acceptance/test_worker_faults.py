@@ -53,6 +53,27 @@ def test_a_stopping_worker_ends_what_it_has_begun_and_leaves_the_rest(fleet: Fle
     assert fleet.history(rest[0]) == ["enqueued", "started", "completed"], "its hint was given back, not lost"
 
 
+def test_a_log_that_nobody_reads_holds_up_no_job_and_no_beat(fleet: Fleet) -> None:
+    """As where the dramatiq master waits for another of its workers, which was killed as it started."""
+    master = fleet.start()
+    master.signal(SIGSTOP)
+    try:
+        assert fleet.finish(fleet.submit("LOGGING", {"lines": 3_000})) == ["completed"]
+        assert fleet.finish(fleet.submit("HOPELESS")) == ["failed"], "which is logged by Dramatiq"
+        ((then,),) = fleet.read("SELECT now()")
+        eventually(
+            lambda: fleet.read(f"SELECT 1 FROM workers WHERE ended_at IS NULL AND last_seen_at > '{then}'"),
+            what="a beat",
+        )
+    finally:
+        master.signal(SIGCONT)
+
+    master.wait_for("line 3000 of 3000")
+    assert sum("of 3000" in line for line in master.lines) == 3_000
+    assert master.stop() == 0
+    assert "Worker has been shut down." in master.output
+
+
 def test_p24_after_redis_lost_everything_every_job_runs(fleet: Fleet) -> None:
     fleet.start("-t", "1")
     blocker = fleet.submit("STUBBORN", {"seconds": 0.5})

@@ -1,5 +1,6 @@
 """Actors that fail, wait, return, log and send as a test tells them to, in real workers."""
 
+import logging
 import os
 import signal
 import threading
@@ -114,6 +115,13 @@ def talking(lines: list[str]) -> None:
     for done, line in enumerate(lines, 1):
         current_job().log(line)
         current_job().progress(done, len(lines))
+
+
+@actor("LOGGING")
+def logging_(lines: int) -> None:
+    """Say so much to the worker's own log, not to the job's."""
+    for line in range(1, lines + 1):
+        logging.getLogger(__name__).info("line %d of %d %s", line, lines, "." * 60)
 
 
 @actor("WRITING")
