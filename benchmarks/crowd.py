@@ -104,7 +104,9 @@ def _run(side: Connection, host: str, port: int, listeners: int, waiting: Sequen
 
 def _is_complete(crowd: Sequence[_Listener], wanted: int) -> bool:
     """Whether all have heard as much as the first, and that has heard all."""
-    if not crowd or len({listener.length for listener in crowd}) > 1:
+    if not crowd:
+        return True
+    if len({listener.length for listener in crowd}) > 1:
         return False
     return len(_ID.findall(b"".join(crowd[0].kept or ()))) >= wanted
 
