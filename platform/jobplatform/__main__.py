@@ -1,6 +1,7 @@
 """The command line: ``python -m jobplatform COMMAND``."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -9,9 +10,12 @@ from jobplatform.api_key import SCOPES
 from jobplatform.errors import PlatformError
 from jobplatform.settings import settings
 
+#: As a shell tells of SIGPIPE, from which other commands die then.
+_UNHEARD: Final = 141
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and give its exit code: 0, 1 with one line on stderr, or 2 for a wrong command line."""
+    """Run one command and give its exit code: 0, 1 with one line on stderr, 2 for a wrong command line, or a signal's."""
     parser = argparse.ArgumentParser(prog="python -m jobplatform", description=__doc__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, (command, purpose) in _COMMANDS.items():
@@ -25,12 +29,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_jobs(commands.add_parser("jobs", help=_JOBS, description=_JOBS), given)
     chosen: Callable[[], int] = parser.parse_args(given).command
     try:
-        return chosen()
+        code = chosen()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _end_unheard()
     except PlatformError as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+    return code
+
+
+def _end_unheard() -> int:
+    """Whoever read the output has seen enough (``… | head``). The interpreter would try again to write the rest."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return _UNHEARD
 
 
 def _migrate() -> int:

@@ -124,6 +124,8 @@ class JobActor(dramatiq.Actor[P, R], Generic[P, R]):
             raise Unsupported(f"The priority must be one of {', '.join(PRIORITIES)}, not {priority!r}.")
         if on_conflict not in CONFLICTS:
             raise Unsupported(f"on_conflict must be one of {', '.join(CONFLICTS)}, not {on_conflict!r}.")
+        if on_conflict != "reject" and unique_key is None:
+            raise Unsupported(f"on_conflict={on_conflict!r} is of no use without a unique_key.")
         if options:
             _check(options)
         return JobMessage.made_of(

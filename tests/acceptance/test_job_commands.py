@@ -1,6 +1,7 @@
 """The command line, against a real API with a real worker."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -156,3 +157,17 @@ def test_the_shell_counts(shell: Shell, client: Client) -> None:
     of_echo = dict(zip(head, next(row for row in rows if row[0] == "ECHO"), strict=True))
     assert of_echo["completed"] == str(counts["byType"]["ECHO"]["completed"])
     assert rows[-1] == ["all", *(str(counts["byStatus"][status]) for status in Status), str(counts["total"])]
+
+
+def test_the_shell_ends_quietly_when_nobody_reads_on(shell: Shell, client: Client) -> None:
+    client.submit("ECHO", {})
+    reading, writing = os.pipe()
+    os.close(reading)  # as `head` does when it has its lines
+
+    done = subprocess.run(
+        [sys.executable, "-m", "jobplatform", "jobs", "list", "--url", shell.url],
+        stdout=writing, stderr=subprocess.PIPE, timeout=60,
+    )  # fmt: skip
+    os.close(writing)
+
+    assert (done.returncode, done.stderr) == (141, b"")

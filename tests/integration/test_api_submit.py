@@ -385,7 +385,9 @@ def test_from_python_too_a_job_has_tags_and_comes_once(broker: JobBroker, journa
     assert (status(journal_url, first.message_id), status(journal_url, other.message_id)) == ("cancelled", "scheduled")
 
 
-@pytest.mark.parametrize("options", [{"on_conflict": "ignore"}, {"tags": "nightly"}, {"tag": ["nightly"]}])
+@pytest.mark.parametrize(
+    "options", [{"on_conflict": "ignore"}, {"on_conflict": "return"}, {"tags": "nightly"}, {"tag": ["nightly"]}]
+)
 def test_from_python_what_does_not_exist_is_refused(
     broker: JobBroker, journal_url: str, options: dict[str, Any]
 ) -> None:
