@@ -15,7 +15,7 @@ _UNHEARD: Final = 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and give its exit code: 0, 1 with one line on stderr, 2 for a wrong command line, or a signal's."""
+    """Run one command. Its exit code: 0, 1 with one line on stderr, 2 for a wrong command line, or a signal's."""
     parser = argparse.ArgumentParser(prog="python -m jobplatform", description=__doc__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, (command, purpose) in _COMMANDS.items():
