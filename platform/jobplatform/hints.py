@@ -108,6 +108,10 @@ class HintSender:
         self._troubled = False
         return True
 
+    def resume(self) -> None:
+        """Redis was seen to take what is sent: the next hints are sent, whatever failed before."""
+        self._resume_at = 0.0
+
     def return_deliveries(self, broker: str) -> None:
         """Put back what a dead process had taken out of its queues, to where it was: for others to take at once.
 

@@ -193,6 +193,7 @@ class Keeper:
             mark = self._watermark(queue, now)
         except redis.RedisError:
             return 0  # a hint that cannot be sent would only make the pause before the next one longer
+        self._sender.resume()
         if mark is not None:
             watermarks.note(mark)
         lost_before = watermarks.settled()

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from signal import SIGTERM
+from signal import SIGCONT, SIGSTOP, SIGTERM
 from typing import Any
 
 import msgspec
@@ -151,6 +151,25 @@ def test_p24_while_redis_refuses_writes_no_hint_is_sent_in_vain_and_its_pause_ma
     assert refused == 0
     eventually(lambda: look.for_longer_than_a_grace() == 6, what="the hints are sent once Redis takes them")
     assert len(waiting(look)) == 3
+
+
+def test_p26_a_redis_that_hung_a_moment_ago_gets_the_hints_that_it_lost(
+    workshop: Workshop, look: Look, redis_server: Valkey
+) -> None:
+    """After a hang the keeper sends nothing for five seconds; but when a look shows that Redis is back, it does."""
+    jobs = send(workshop, 3)
+    look.client.flushall()
+    workshop.broker.types["PROBE"].send_with_options(delay=1)
+    redis_server.signal(SIGSTOP)
+    try:
+        eventually(
+            lambda: look.keeper.tick() and look.keeper._sender._troubled, what="a release that Redis did not take"
+        )
+    finally:
+        redis_server.signal(SIGCONT)
+
+    eventually(lambda: look.for_longer_than_a_grace() >= 3)
+    assert set(jobs) < set(waiting(look))
 
 
 def test_p24_a_hint_that_is_in_hand_but_not_claimed_gets_a_second_one_after_a_grace(
