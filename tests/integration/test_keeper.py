@@ -154,9 +154,10 @@ def test_p24_while_redis_refuses_writes_no_hint_is_sent_in_vain_and_its_pause_ma
 
 
 def test_p26_a_redis_that_hung_a_moment_ago_gets_the_hints_that_it_lost(
-    workshop: Workshop, look: Look, redis_server: Valkey
+    workshop: Workshop, look: Look, redis_server: Valkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a hang the keeper sends nothing for five seconds; but when a look shows that Redis is back, it does."""
+    """After a hang the keeper sends nothing for a while; but when a look shows that Redis is back, it does."""
+    monkeypatch.setattr("jobplatform.hints._PAUSE_OF_A_HUNG_SERVER", 60.0)
     jobs = send(workshop, 3)
     look.client.flushall()
     workshop.broker.types["PROBE"].send_with_options(delay=1)
