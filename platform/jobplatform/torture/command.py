@@ -2,6 +2,7 @@
 
 import argparse
 import random
+import signal
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -25,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def torture(given: argparse.Namespace, words: Sequence[str]) -> int:
     """Run it, print the report. 1 where an invariant is broken."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what it started is stopped
     seed = given.seed if given.seed is not None else random.SystemRandom().randrange(1, 100_000)
     names = [name.strip() for name in given.faults.split(",") if name.strip()]
     deck = deck_of(names) if names else (SHORT if given.short else STANDARD)
