@@ -25,10 +25,11 @@ from jobplatform.states import FINAL
 #: The pauses between two looks, in seconds.
 QUICK: Final = 0.025
 SLOW: Final = 0.25
-#: So many watchers are told at once. Then whatever else the event loop has to do has its turn, for so many times as
-#: long as that took; but all are told within so many seconds.
+#: So many watchers are told at once. Before the next ones, whatever else the event loop has to do has its turn, for so
+#: many times as long as that took, but no more seconds than this; and all are told within so many.
 _AT_ONCE: Final = 8
 _TURNS: Final = 60
+_LONGEST_TURN: Final = 0.02
 _LONGEST: Final = 0.5
 #: Seconds between two questions for progress, between two heart-beats, and between two looks for who needs one.
 _PROGRESS_EVERY: Final = 0.5
@@ -203,14 +204,17 @@ class Feed:
         pieces = list(self._pieces(seen).items())
         final = self._at_the_end(seen)
         groups = range(0, len(pieces), _AT_ONCE)
+        longest = min(_LONGEST_TURN, _LONGEST / max(1, len(groups)))
+        took = 0.0
         for first in groups:
+            await asyncio.sleep(min(_TURNS * took, longest))
             began = loop.time()
             for watcher, piece in pieces[first : first + _AT_ONCE]:
                 watcher.put(piece)
                 if watcher in final:
                     watcher.end()
             await asyncio.sleep(0)  # they send it
-            await asyncio.sleep(min(_TURNS * (loop.time() - began), _LONGEST / len(groups)))
+            took = loop.time() - began
         return bool(pieces)
 
     def _pieces(self, seen: Seen) -> dict[Watcher, bytes]:

@@ -190,7 +190,9 @@ def _earlier_attempt(job: Facts) -> Iterator[Reason]:
         case Event.RESCUED:
             how = "ended with its worker, which died"
         case Event.INTERRUPTED:
-            how = "was interrupted, as its worker was stopping"
+            how = "was interrupted, and given back"
+        case Event.CANCELLED:
+            how = "was cancelled"
         case _:
             how = f"failed: {_said(error)}"
     yield Reason("earlier-attempt", f"Attempt {last.attempt} {how}.", data)

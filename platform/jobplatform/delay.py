@@ -7,9 +7,9 @@ LONGEST_DELAY: Final = 100 * 365 * 24 * 3_600_000
 
 
 def milliseconds(delay: float) -> int:
-    """The delay that is recorded for what was asked for: without fractions, not negative, and not too long.
+    """The delay that is recorded for what was asked for: without fractions, not negative, not too long; 0 for NaN.
 
     Raises:
-        ValueError, TypeError: it is no number.
+        TypeError: it is no number.
     """
     return int(max(0, min(delay, LONGEST_DELAY)))

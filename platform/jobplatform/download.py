@@ -1,12 +1,17 @@
 """Files that are fetched: whole under their name or not there at all, and never over another one unasked."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PureWindowsPath
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from jobplatform.client import Job
 from jobplatform.errors import PlatformError
+
+_PART: Final = ".part"
+#: What file systems allow, in bytes.
+_LONGEST_NAME: Final = 255 - len(_PART)
 
 
 def own_name(job: Job) -> str:
@@ -15,7 +20,7 @@ def own_name(job: Job) -> str:
     for told in (result.get("fileName"), result.get("filePath")):
         # The result is the actor's: it leads to no other folder, and hides nothing.
         name = PureWindowsPath(told).name if isinstance(told, str) else ""
-        if name.isprintable() and name.lstrip(".") == name != "":
+        if name.isprintable() and name.lstrip(".") == name != "" and len(os.fsencode(name)) <= _LONGEST_NAME:
             return name
     return job.id
 
@@ -27,10 +32,9 @@ def new_file(path: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
     Raises:
         PlatformError: it is there already, or cannot be written.
     """
-    if path.exists() and not overwrite:
-        raise _there(path)
-    part = path.with_name(f"{path.name}.part")
+    part = path.with_name(f"{path.name}{_PART}")
     try:
+        _look(path, overwrite=overwrite)
         file = part.open("xb")
     except FileExistsError:
         detail = f"{part} is there already: another download writes it, or was killed and left it. Remove it then."
@@ -40,15 +44,25 @@ def new_file(path: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
     try:
         with file:
             yield file
-        if not overwrite:
-            path.touch(exist_ok=False)  # the rename would replace what came meanwhile
-        part.replace(path)
+        if overwrite:
+            part.replace(path)
+        else:
+            os.link(part, path)  # a rename would replace what came meanwhile
     except FileExistsError:
         raise _there(path) from None
     except OSError as error:
         raise PlatformError(f"{path} cannot be written: {error}") from None
     finally:
         part.unlink(missing_ok=True)
+
+
+def _look(path: Path, *, overwrite: bool) -> None:
+    if not path.exists():
+        return
+    if not path.is_file():
+        raise PlatformError(f"{path} is no file, and nothing is put in its place.")
+    if not overwrite:
+        raise _there(path)
 
 
 def _there(path: Path) -> PlatformError:

@@ -4,6 +4,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
+from math import inf
 from typing import Any, Final, Generic, NoReturn, ParamSpec, TypeVar
 
 import dramatiq
@@ -213,6 +214,8 @@ def _check(options: Mapping[str, Any]) -> None:
         raise Unsupported(f"A job cannot have the option {', '.join(sorted(unknown))}.")
     if (fault := fault_of(options)) is not None:
         raise Unsupported(f"A job cannot have this option: {fault}.")
+    if options.get("time_limit") == inf:  # which JSON cannot tell; an actor may have it
+        raise Unsupported("A job cannot have an infinite time_limit of its own: only its type can.")
 
 
 def _as_json(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -241,7 +241,7 @@ class Lifeline:
             self._end_process()
 
     def _mind_no_parent(self) -> None:
-        """End a process whose master is gone: its log would fill up unread, and then it would hang (P23).
+        """End a process whose master is gone: nobody reads its log, nor starts it again (P23).
 
         A supervisor may have told it already; Dramatiq takes a second signal for impatience, so this one waits.
         """

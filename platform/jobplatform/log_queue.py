@@ -1,10 +1,10 @@
-"""A worker's log goes through a queue, so that nothing in the worker waits for whoever reads the log."""
+"""A worker's log goes through a queue, so that no thread that logs waits for whoever reads the log."""
 
 import logging
 import os
 import sys
 from logging.handlers import QueueHandler, QueueListener
-from queue import Full, Queue
+from queue import SimpleQueue
 from typing import Final
 
 log: Final = logging.getLogger(__name__)
@@ -23,8 +23,10 @@ class LogQueue:
     """
 
     def __init__(self, lines: int = _LINES) -> None:
-        self._records: Queue[logging.LogRecord | None] = Queue(lines)
-        self._into = _Into(self._records)
+        # Not a Queue: its lock is plain, and whoever logs from a signal handler or a finalizer, while his own thread
+        # just puts something in, would wait for himself.
+        self._records: SimpleQueue[logging.LogRecord | None] = SimpleQueue()
+        self._into = _Into(self._records, lines)
         self._handlers: list[logging.Handler] = []
         self._out_of: _OutOf | None = None
 
@@ -42,7 +44,10 @@ class LogQueue:
 
     def stop(self, seconds: float = 1.0) -> None:
         """Write what waits, and log as before from then on. Where nobody reads within the time, that is lost."""
-        if self._out_of is not None and self._out_of.end(seconds):
+        if self._out_of is None:
+            return
+        self._into.say_what_is_missing()
+        if self._out_of.end(seconds):
             self._step_aside()
 
     def _step_aside(self) -> None:
@@ -55,41 +60,39 @@ class LogQueue:
 class _Into(QueueHandler):
     """Puts records in. Where there is no room they are left out, and the next that finds room says how many."""
 
-    def __init__(self, records: Queue[logging.LogRecord | None]) -> None:
+    def __init__(self, records: SimpleQueue[logging.LogRecord | None], most: int) -> None:
         super().__init__(records)
+        self._records = records
+        self._most = most
         self._left_out = 0
 
     def enqueue(self, record: logging.LogRecord) -> None:
         """Put it in. Called under this handler's lock."""
-        try:
-            if self._left_out:
-                self.queue.put_nowait(_missing(self._left_out))
-                self._left_out = 0
-            self.queue.put_nowait(record)
-        except Full:
+        if self._records.qsize() >= self._most:
             self._left_out += 1
+            return
+        self.say_what_is_missing()
+        self._records.put(record)
 
-
-def _missing(lines: int) -> logging.LogRecord:
-    text = "%d lines are missing here: this log was not read for some time."
-    return log.makeRecord(log.name, logging.WARNING, __file__, 0, text, (lines,), None)
+    def say_what_is_missing(self) -> None:
+        """Put in how many were left out since this was last said, if any: one more than there is room for."""
+        if self._left_out:
+            lines, self._left_out = self._left_out, 0
+            text = "%d lines are missing here: this log was not read fast enough."
+            self._records.put(log.makeRecord(log.name, logging.WARNING, __file__, 0, text, (lines,), None))
 
 
 class _OutOf(QueueListener):
     """Hands records to the handlers, which may block."""
 
-    def __init__(self, records: Queue[logging.LogRecord | None], handlers: list[logging.Handler]) -> None:
+    def __init__(self, records: SimpleQueue[logging.LogRecord | None], handlers: list[logging.Handler]) -> None:
         super().__init__(records, *handlers, respect_handler_level=True)
-        self._records = records
 
     def end(self, seconds: float) -> bool:
         """Write what waits, within so many seconds. False: not all was written."""
         thread = self._thread
         if thread is None:
             return True
-        try:
-            self._records.put(None, timeout=seconds)
-        except Full:
-            return False
+        self.enqueue_sentinel()
         thread.join(seconds)
         return not thread.is_alive()

@@ -58,7 +58,7 @@ _KINDS: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
     "max_retries": (_is_count, "a whole number"),
     "min_backoff": _DURATION,
     "max_backoff": _DURATION,
-    "time_limit": (_is_limit, "a number of milliseconds, a hundred years at the most"),
+    "time_limit": (_is_limit, "a number of milliseconds, a hundred years at the most, or infinite"),
     "max_age": _DURATION,
     "notify_shutdown": (lambda value: isinstance(value, bool), "True or False"),
     "on_success": _TYPE,

@@ -9,7 +9,7 @@ import pytest
 from falcon import testing
 
 from jobplatform import journal
-from jobplatform.journal import Cancel, Claim, Progress
+from jobplatform.journal import Cancel, Claim, Progress, Resubmit
 from jobplatform.models import database
 from jobplatform.states import Event
 from tests.services.journal import (
@@ -310,13 +310,16 @@ def test_a_running_job_was_asked_to_stop(client: testing.TestClient) -> None:
 
 @pytest.mark.usefixtures("served")
 def test_a_running_job_says_how_the_attempt_before_it_ended(client: testing.TestClient) -> None:
-    failed, interrupted = claimed_job(), claimed_job()
+    failed, interrupted, cancelled = claimed_job(), claimed_job(), claimed_job()
     error = '{"kind":"error","type":"OSError","message":"no \\u0000 route","traceback":null}'
     settle(failed, Event.RETRY_PLANNED, error=error)
     settle(interrupted, Event.INTERRUPTED)
+    journal.commit([Cancel(cancelled.job_id)])
+    settle(cancelled, Event.CANCELLED)
+    journal.commit([Resubmit(cancelled.job_id)])
     database.execute_sql("UPDATE jobs SET run_at = now() WHERE status = 'retrying'")
     journal.release(10)
-    for job_id in (failed.job_id, interrupted.job_id):
+    for job_id in (failed.job_id, interrupted.job_id, cancelled.job_id):
         journal.commit([Claim(job_id, "PROBE", str(uuid4()), WORKER, SUSPECT_FROM)])
 
     reasons = explained(client, failed.job_id)
@@ -331,6 +334,7 @@ def test_a_running_job_says_how_the_attempt_before_it_ended(client: testing.Test
     assert message(client, failed.job_id, "earlier-attempt").startswith("Attempt 1 failed: OSError: no ")
     assert explained(client, interrupted.job_id)["earlier-attempt"]["error"] is None
     assert message(client, interrupted.job_id, "earlier-attempt").startswith("Attempt 1 was interrupted")
+    assert message(client, cancelled.job_id, "earlier-attempt") == "Attempt 1 was cancelled."
 
 
 @pytest.mark.parametrize(

@@ -167,10 +167,9 @@ def test_a_dry_run_checks_all_and_stores_nothing(client: testing.TestClient, jou
     assert problem(post(client, {"jobs": []}, "/jobs/batch?validateOnly=true")) == (422, "invalid-job")
     assert read(journal_url, "SELECT 1 FROM jobs UNION ALL SELECT 1 FROM idempotency_keys") == []
     assert post(client, GREETING, "/jobs?validateOnly=false").status_code == 201
-    assert post(client, GREETING, "/jobs?validateOnly=").status_code == 201, "empty is left out"
 
 
-@pytest.mark.parametrize("given", ["yes", "1", "TRUE", "true&validateOnly=false", "true&validateonly=true"])
+@pytest.mark.parametrize("given", ["", "yes", "1", "TRUE", "true&validateOnly=false", "true&validateonly=true"])
 def test_a_dry_run_is_asked_for_in_one_way(client: testing.TestClient, journal_url: str, given: str) -> None:
     assert problem(post(client, GREETING, f"/jobs?validateOnly={given}")) == (400, "invalid-parameter")
     assert number_of_jobs(journal_url) == 0
@@ -386,7 +385,14 @@ def test_from_python_too_a_job_has_tags_and_comes_once(broker: JobBroker, journa
 
 
 @pytest.mark.parametrize(
-    "options", [{"on_conflict": "ignore"}, {"on_conflict": "return"}, {"tags": "nightly"}, {"tag": ["nightly"]}]
+    "options",
+    [
+        {"on_conflict": "ignore"},
+        {"on_conflict": "return"},
+        {"tags": "nightly"},
+        {"tag": ["nightly"]},
+        {"time_limit": float("inf")},
+    ],
 )
 def test_from_python_what_does_not_exist_is_refused(
     broker: JobBroker, journal_url: str, options: dict[str, Any]

@@ -1,6 +1,7 @@
 """What becomes of an attempt: retries are planned and follow-ups sent inside it, and the after-hook alone settles."""
 
 import threading
+from math import nan
 from typing import Any
 
 import dramatiq
@@ -142,7 +143,7 @@ def test_p11_an_actor_may_ask_for_another_attempt_and_say_when(workshop: Worksho
         assert pause.total_seconds() == delay / 1000
 
 
-@pytest.mark.parametrize("delay", [1.5, -40, 10**30])
+@pytest.mark.parametrize("delay", [1.5, -40, 10**30, nan])
 def test_p11_whatever_delay_an_actor_asks_for_is_one_that_can_be_recorded(workshop: Workshop, delay: Any) -> None:
     @workshop.actor("ASKING")
     def asking() -> None:

@@ -1,5 +1,6 @@
 """Files that are fetched: their names, and what becomes of one that is cut."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ def job_with(result: Any) -> Job:
         ({"filePath": "./output/a.csv", "fileName": "a\x1b[2J"}, "a.csv"),
         ({"filePath": "..", "fileName": "/"}, JOB_ID),
         ({"filePath": 7}, JOB_ID),
+        ({"filePath": "./output/a.csv", "fileName": "é" * 200}, "a.csv"),
         (None, JOB_ID),
     ],
 )
@@ -74,3 +76,19 @@ def test_a_part_that_another_left_is_named(tmp_path: Path) -> None:
         pass
 
     assert (tmp_path / "file.part").read_text() == "half"
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_is_no_file_is_left_alone(tmp_path: Path, overwrite: bool) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+
+    with pytest.raises(PlatformError, match="is no file"), new_file(fifo, overwrite=overwrite):
+        pass
+
+    assert fifo.is_fifo()
+
+
+def test_a_name_that_no_file_can_have_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(PlatformError, match="cannot be written"), new_file(tmp_path / ("é" * 200), overwrite=False):
+        pass

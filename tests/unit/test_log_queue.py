@@ -3,6 +3,7 @@
 import io
 import logging
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -91,7 +92,7 @@ def test_lines_beyond_the_queue_are_left_out_and_counted_where_they_are_missing(
 
     assert [line.split(" ", 2)[2] for line in pipe.lines[1:]] == [
         *("line 1", "line 2", "line 3"),
-        "4 lines are missing here: this log was not read for some time.",
+        "4 lines are missing here: this log was not read fast enough.",
         "line 8",
     ]
 
@@ -149,3 +150,55 @@ def test_handlers_on_other_streams_are_left_alone(pipe: Pipe) -> None:
 
     pipe.read_by_somebody.set()
     lines.stop()
+
+
+def test_a_slow_reader_gets_lines_and_not_only_word_of_missing_ones(pipe: Pipe) -> None:
+    """Each place that it frees is for a line, with what is missing before it."""
+    lines = LogQueue(lines=2)
+    lines.start()
+    log.info("taken out, and being written")
+    assert pipe.writing.wait(10)
+    for _ in range(20):
+        for number in range(5):
+            log.info("line %d", number)
+        records = lines._records
+        before = records.qsize()
+        records.get()  # as the reader does, slower than others write
+        assert before >= 2
+
+    pipe.read_by_somebody.set()
+    lines.stop()
+    assert sum("missing" in line for line in pipe.lines) <= len(pipe.lines) / 2
+
+
+def test_a_signal_handler_may_log_while_its_own_thread_is_logging(pipe: Pipe) -> None:
+    """As Dramatiq's does. With a queue whose lock is plain this thread would wait for itself."""
+    pipe.read_by_somebody.set()
+    lines = LogQueue()
+    lines.start()
+    before = signal.signal(signal.SIGALRM, lambda *_: log.info("from the handler"))
+    signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+    try:
+        for number in range(3_000):
+            log.info("line %d", number)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+    lines.stop(10)
+    assert sum("from the handler" in line for line in pipe.lines) > 5
+    assert sum(" line " in line for line in pipe.lines) == 3_000
+
+
+def test_what_is_missing_at_the_end_is_said_at_the_end(pipe: Pipe) -> None:
+    lines = LogQueue(lines=1)
+    lines.start()
+    log.info("taken out, and being written")
+    assert pipe.writing.wait(10)
+    log.info("waits")
+    log.info("is left out")
+
+    pipe.read_by_somebody.set()
+    lines.stop()
+
+    assert "1 lines are missing here" in pipe.lines[-1]

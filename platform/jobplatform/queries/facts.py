@@ -105,7 +105,7 @@ _TOLD: Final = """
 """
 _LAST_END: Final = """
     SELECT event, attempt, at, detail::text FROM transitions
-    WHERE job_id = %s::uuid AND event = ANY(%s) AND attempt < %s ORDER BY id DESC LIMIT 1
+    WHERE job_id = %s::uuid AND event = ANY(%s) AND from_status = 'running' AND attempt < %s ORDER BY id DESC LIMIT 1
 """
 _SERVING: Final = f"""
     SELECT count(*) FILTER (WHERE serves), count(*) FILTER (WHERE serves AND %(queue)s = ANY(queues)),
@@ -139,7 +139,7 @@ _HIGH: Final = f"""
 #: The last of each of these in a job's life, in the order of the facts.
 _MORE_TO_SAY: Final = (Event.CANCEL_REQUESTED, Event.CANCELLED, Event.RESENT)
 #: After which another attempt may follow.
-_ENDS: Final = (Event.RETRY_PLANNED, Event.FAILED, Event.RESCUED, Event.INTERRUPTED)
+_ENDS: Final = (Event.RETRY_PLANNED, Event.FAILED, Event.RESCUED, Event.INTERRUPTED, Event.CANCELLED)
 
 
 def facts(job_id: str) -> Facts | None:
