@@ -1,7 +1,7 @@
 """Group commit: one thread and one connection per process, through which everything is written.
 
-Whoever asks gets a future. What gathers during one commit goes into the next: there is no timer, so an idle process
-answers at once and a busy one commits in large batches.
+Whoever asks gets a future. What gathers during one commit goes into the next. An idle process answers at once; a busy
+one waits a few milliseconds for as many items as it wrote last, since a commit costs much and an item in it little.
 """
 
 import logging
@@ -26,6 +26,11 @@ log: Final = logging.getLogger(__name__)
 #: A batch takes so many items, and so many characters of text, at the most.
 MOST_ITEMS: Final = 500
 MOST_TEXT: Final = 8_000_000
+
+#: From so many items on a batch is worth waiting for, so often, for so many seconds.
+WORTH_WAITING: Final = 4
+_LOOKS: Final = 8
+_LOOK: Final = 0.001
 
 #: So many characters may wait. Beyond that nothing is taken whose asker gives up soon: if Postgres hangs, as it may for
 #: minutes before a connection counts as lost, no deadline is looked at, and a busy API would grow without end.
@@ -132,10 +137,13 @@ class Writer:
 
     def _run(self) -> None:
         batch: list[_Asked] = []
+        written = 0
         try:
             while not self._is_over():
                 batch = []
+                self._await_company(written)
                 self._gather(batch)
+                written = len(batch)
                 self._write(batch)
                 self._make_room(batch)
                 batch = []  # what it carried may be large
@@ -155,6 +163,13 @@ class Writer:
                 return True
             self._thread = threading.current_thread()  # an item came for which nobody started one
             return False
+
+    def _await_company(self, written: int) -> None:
+        """Where many were written together, let as many gather again: those who were answered are about to ask anew."""
+        for _ in range(_LOOKS):
+            if written < WORTH_WAITING or self._queue.qsize() >= written:
+                return
+            time.sleep(_LOOK)
 
     def _gather(self, batch: list[_Asked]) -> None:
         """Wait for an item, and take what else is there. Nothing when woken to end."""
