@@ -40,6 +40,10 @@ torture: .venv/installed ## hurt a platform of its own in every way, and prove t
 bench: .venv/installed ## measure the platform beside its peers (needs wrk, node and npm; ARGS="--peers bullmq --rounds 1")
 	@exec .venv/bin/python -m benchmarks.beside $(ARGS)
 
+.PHONY: soak
+soak: .venv/installed ## look for growing memory, an hour at four fifths of what the machine bears (ARGS="--minutes 3")
+	@exec .venv/bin/python -m benchmarks.soak $(ARGS)
+
 .PHONY: openapi
 openapi: .venv/installed ## write openapi.json anew, from what the API reads and answers with
 	@.venv/bin/python -m api.openapi > openapi.json.new && mv openapi.json.new openapi.json

@@ -7,9 +7,9 @@ from psycopg2.extensions import connection as Connection  # noqa: N812
 #: So many jobs are made with one statement.
 _AT_ONCE: Final = 100_000
 
-#: Of a thousand jobs: 20 queued (10 of them high), 2 scheduled, 2 retrying, 20 failed, 6 cancelled, the others
-#: completed. One type of ten makes half of the jobs, one makes one of ten thousand. One of 20 jobs has the tag
-#: ``nightly``, one of ten thousand the tag ``special``.
+#: Of a thousand jobs, if unfinished ones are wanted: 20 queued (10 of them high), 2 scheduled, 2 retrying; 20 failed,
+#: 6 cancelled, the others completed. One type of ten makes half of the jobs, one makes one of ten thousand. One of 20
+#: jobs has the tag ``nightly``, one of ten thousand the tag ``special``.
 _JOBS: Final = """
     INSERT INTO jobs (id, type, status, priority, queue, attempts, retries, payload, result, error, run_at,
                       dispatched_at, created_at, updated_at, started_at, finished_at, tags)
@@ -32,7 +32,8 @@ _JOBS: Final = """
                CASE WHEN n %% 10 = 3 THEN 'high' ELSE 'default' END AS priority, status,
                (status NOT IN ('queued', 'scheduled', 'cancelled'))::int AS ran
         FROM generate_series(%(first)s::bigint, %(last)s) AS n, LATERAL (
-            SELECT CASE WHEN n %% 1000 < 20 THEN 'queued' WHEN n %% 1000 < 22 THEN 'scheduled'
+            SELECT CASE WHEN n %% 1000 < 24 AND NOT %(unfinished)s THEN 'completed'
+                        WHEN n %% 1000 < 20 THEN 'queued' WHEN n %% 1000 < 22 THEN 'scheduled'
                         WHEN n %% 1000 < 24 THEN 'retrying' WHEN n %% 1000 < 44 THEN 'failed'
                         WHEN n %% 1000 < 50 THEN 'cancelled' ELSE 'completed' END AS status OFFSET 0) AS s
     ) AS numbered
@@ -56,11 +57,12 @@ _TRANSITIONS: Final = """
 """
 
 
-def fill(connection: Connection, jobs: int) -> None:
+def fill(connection: Connection, jobs: int, *, unfinished: bool = True) -> None:
     """Make so many jobs with their transitions, two seconds apart, the newest now; and let Postgres look at them."""
     with connection.cursor() as cursor:
         for first in range(1, jobs + 1, _AT_ONCE):
-            cursor.execute(_JOBS, {"first": first, "last": min(first + _AT_ONCE - 1, jobs), "all": jobs})
+            last = min(first + _AT_ONCE - 1, jobs)
+            cursor.execute(_JOBS, {"first": first, "last": last, "all": jobs, "unfinished": unfinished})
         cursor.execute(_TAGS)
         cursor.execute("SELECT max(created_at) FROM jobs")
         (newest,) = cursor.fetchone() or (None,)

@@ -1,5 +1,5 @@
 -- What wrk sends, and how it counts. Arguments: how many answers to wait for, then either
---   POST <body>    or    GET <file with one path per line>
+--   POST <body>    or    POST-FILE <file with the body>    or    GET <file with one path per line>
 
 local thread_of_mine
 
@@ -10,8 +10,9 @@ end
 function init(args)
   local left = tonumber(args[1])
   local requests = {}
-  if args[2] == "POST" then
-    requests[1] = wrk.format("POST", nil, {["Content-Type"] = "application/json"}, args[3])
+  if args[2] == "POST" or args[2] == "POST-FILE" then
+    local body = args[2] == "POST" and args[3] or io.open(args[3]):read("*a")
+    requests[1] = wrk.format("POST", nil, {["Content-Type"] = "application/json"}, body)
   else
     for path in io.lines(args[3]) do
       requests[#requests + 1] = wrk.format("GET", path)

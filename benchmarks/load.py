@@ -1,4 +1,4 @@
-"""The load client: wrk, one thread and 32 kept-alive connections, stopped after a number of answers."""
+"""The load client: wrk, one thread and some kept-alive connections, stopped after a number of answers."""
 
 import json
 import os
@@ -15,8 +15,11 @@ from typing import Final
 from jobplatform.errors import PlatformError
 
 _SCRIPT: Final = Path(__file__).with_name("load.lua")
-_CONNECTIONS: Final = 32
+#: So many connections, where nothing else is said.
+CLIENTS: Final = 32
 _LONGEST_SECONDS: Final = 120
+#: Linux takes 128 kB of one word of a command line.
+_LONGEST_ARGUMENT: Final = 100_000
 
 
 class LoadClientMissing(PlatformError):
@@ -53,21 +56,26 @@ def check_client() -> None:
         raise LoadClientMissing()
 
 
-def post(url: str, body: bytes, count: int) -> Load:
+def post(url: str, body: bytes, count: int, clients: int = CLIENTS) -> Load:
     """POST the body again and again, until so many were answered. A few more may have been accepted."""
-    return _run(url, str(count), "POST", body.decode())
+    if len(body) <= _LONGEST_ARGUMENT:
+        return _run(url, clients, str(count), "POST", body.decode())
+    with tempfile.NamedTemporaryFile("wb", suffix=".json") as file:
+        file.write(body)
+        file.flush()
+        return _run(url, clients, str(count), "POST-FILE", file.name)
 
 
-def get(url: str, paths: Sequence[str], count: int) -> Load:
+def get(url: str, paths: Sequence[str], count: int, clients: int = CLIENTS) -> Load:
     """GET random ones of the paths, until so many were answered."""
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write("\n".join(paths))
         file.flush()
-        return _run(url, str(count), "GET", file.name)
+        return _run(url, clients, str(count), "GET", file.name)
 
 
-def _run(url: str, *arguments: str) -> Load:
-    words = ("wrk", "-t1", f"-c{_CONNECTIONS}", f"-d{_LONGEST_SECONDS}s", "-s", str(_SCRIPT), url, "--", *arguments)
+def _run(url: str, clients: int, *arguments: str) -> Load:
+    words = ("wrk", "-t1", f"-c{clients}", f"-d{_LONGEST_SECONDS}s", "-s", str(_SCRIPT), url, "--", *arguments)
     before = os.times()
     with subprocess.Popen(words, stdout=PIPE, stderr=PIPE, text=True) as client:  # noqa: S603
         assert client.stdout is not None  # noqa: S101 - it was opened with a pipe, and so was the next

@@ -25,7 +25,7 @@ from jobplatform.migrate import migrate
 from jobplatform.settings import Settings
 
 _GUNICORN: Final = ("gunicorn", "--config", str(Path(jobplatform.__file__).parents[2] / "gunicorn.conf.py"))
-_DRAMATIQ: Final = ("dramatiq", "jobplatform.worker", "--processes", "2", "--threads", "32")
+_DRAMATIQ: Final = ("dramatiq", "jobplatform.worker", "--threads", "32", "--processes")
 _READY_SECONDS: Final = 60
 GRACE_SECONDS: Final = 20
 
@@ -127,7 +127,24 @@ class Stack(ABC):
 
 
 class PlatformStack(Stack):
-    """The platform itself."""
+    """The platform itself, with so many worker processes, and the actors of a module."""
+
+    def __init__(self, folder: Path, processes: int = 2, actors: str = "benchmarks.actors") -> None:
+        super().__init__(folder)
+        self._processes = processes
+        self._actors = actors
+
+    def start_api_anew(self) -> None:
+        """Stop the API, and start another one, without waiting for it."""
+        if self.api is not None:
+            self.api.stop()
+        self.api = self._api()
+        self.api.start()
+
+    def start_worker_unawaited(self) -> None:
+        """Start the worker, without waiting for it."""
+        self.worker = self._worker()
+        self.worker.start()
 
     def _make_tables(self) -> None:
         migrate(self.postgres.url("benchmark"))
@@ -136,11 +153,11 @@ class PlatformStack(Stack):
         return self._module("api", *_GUNICORN)
 
     def _worker(self) -> Child:
-        return self._module("worker", *_DRAMATIQ)
+        return self._module("worker", *_DRAMATIQ, str(self._processes))
 
     def _worker_is_ready(self, connection: Connection) -> bool:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) = 2 FROM workers WHERE ended_at IS NULL")
+            cursor.execute("SELECT count(*) = %s FROM workers WHERE ended_at IS NULL", (self._processes,))
             row = cursor.fetchone()
             return row is not None and bool(row[0])
 
@@ -152,7 +169,7 @@ class PlatformStack(Stack):
             "REDIS_URL": self.valkey.url,
             "PORT": str(self.port),
             "OUTPUT_DIR": str(self._folder / "output"),
-            "ACTORS": "benchmarks.actors",
+            "ACTORS": self._actors,
             "WEB_CONCURRENCY": "2",
         }
         return Child(

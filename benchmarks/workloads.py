@@ -24,6 +24,8 @@ BODY: Final = json.dumps({"type": "NOTHING", "payload": {"n": 1, "text": "a smal
 #: How long requests in flight may take when the load client has gone, in seconds.
 _SETTLE: Final = 0.1
 _LOOK_EVERY: Final = 0.05
+#: Of so many jobs the random ones are.
+_READ: Final = 20_000
 #: So many jobs must be left to do when both processes of a worker work.
 FEWEST: Final = 50
 #: How long nothing may be done while there is something to do, in seconds.
@@ -56,11 +58,13 @@ def yardstick(stack: Stack, connection: Connection, count: int) -> Measured:
     return {**_of(seen), **costs(bill.per(seen.answered), bill)}
 
 
-def accept(stack: Stack, connection: Connection, count: int) -> Measured:
-    """w1: accept jobs from 32 connections, with no worker."""
+def accept(
+    stack: Stack, connection: Connection, count: int, body: bytes = BODY, clients: int = load.CLIENTS
+) -> Measured:
+    """w1: accept jobs from several connections, with no worker."""
     before = _number(connection, "SELECT count(*) FROM jobs")
     meter = Meter(stack, connection)
-    seen = load.post(f"{stack.url}/jobs", BODY, count)
+    seen = load.post(f"{stack.url}/jobs", body, count, clients)
     time.sleep(_SETTLE)
     bill = meter.bill()
     accepted = int(_number(connection, "SELECT count(*) FROM jobs") - before)
@@ -81,12 +85,14 @@ def drain(stack: Stack, connection: Connection) -> Measured:
     return {"rate": done / (ended - began), "jobs": done, **costs(bill.per(done), bill)}
 
 
-def end_to_end(stack: Stack, connection: Connection, count: int) -> Measured:
+def end_to_end(
+    stack: Stack, connection: Connection, count: int, body: bytes = BODY, clients: int = load.CLIENTS
+) -> Measured:
     """w2: accept and do jobs at the same time."""
     before = _number(connection, _DONE)
     meter = Meter(stack, connection)
     began = time.time()
-    seen = load.post(f"{stack.url}/jobs", BODY, count)
+    seen = load.post(f"{stack.url}/jobs", body, count, clients)
     time.sleep(_SETTLE)
     ended = _await_all_done(connection)
     bill = meter.bill()
@@ -94,14 +100,14 @@ def end_to_end(stack: Stack, connection: Connection, count: int) -> Measured:
     return {**_of(seen), "rate": done / (ended - began), **costs(bill.per(done), bill)}
 
 
-def read(stack: Stack, connection: Connection, count: int) -> Measured:
-    """w4: read random jobs from 32 connections."""
+def read(stack: Stack, connection: Connection, count: int, clients: int = load.CLIENTS) -> Measured:
+    """w4: read random jobs from several connections."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT id::text FROM jobs")
+        cursor.execute("SELECT id::text FROM jobs LIMIT %s", (_READ,))
         paths = [f"/jobs/{row[0]}" for row in cursor.fetchall()]
     random.shuffle(paths)
     meter = Meter(stack, connection)
-    seen = load.get(stack.url, paths, count)
+    seen = load.get(stack.url, paths, count, clients)
     time.sleep(_SETTLE)
     bill = meter.bill()
     return {**_of(seen), **costs(bill.per(seen.answered), bill)}

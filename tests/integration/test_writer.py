@@ -413,19 +413,19 @@ def test_a_busy_writer_waits_for_as_many_as_it_wrote_last(
 
     def look(_: float) -> None:
         if (job := next(late, None)) is not None:
-            writer.put(Open([job]))
+            busy.put(Open([job]))
 
     monkeypatch.setattr("jobplatform.writer.journal.commit", committed)
     monkeypatch.setattr("jobplatform.writer.time", SimpleNamespace(sleep=look, monotonic=time.monotonic))
-    with a_writer() as writer:
-        first = writer.put(Open([new_job()]))
+    with a_writer() as busy:
+        first = busy.put(Open([new_job()]))
         eventually(lambda: sizes == [1])
-        together = [writer.put(Open([new_job()])) for _ in range(WORTH_WAITING)]
+        together = [busy.put(Open([new_job()])) for _ in range(WORTH_WAITING)]
         may_go_on.set()
         answer_of(first)
         for future in together:
             answer_of(future)
         eventually(lambda: len(sizes) == 3)
-        answer_of(writer.put(Open([new_job()])))
+        answer_of(busy.put(Open([new_job()])))
 
     assert sizes == [1, WORTH_WAITING, WORTH_WAITING, 1]
