@@ -14,7 +14,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812
 from benchmarks.memory import largest_megabytes
 from benchmarks.report import spread
 from benchmarks.stack import PlatformStack, running_stack
-from benchmarks.workloads import BODY
+from benchmarks.workloads import JOB
 from jobplatform.errors import PlatformError
 from jobplatform.local.calls import call
 
@@ -49,7 +49,7 @@ def _starts(rounds: int) -> str:
             stack.start_api_anew()
             for path in ("/health", "/ready"):
                 seconds[f"gunicorn to {path}"].append(_until(lambda path=path: _answers(stack, path), began))  # type: ignore[misc]
-            call("POST", f"{stack.url}/jobs", BODY)
+            call("POST", f"{stack.url}/jobs", JOB)
             began = time.monotonic()
             stack.start_worker_unawaited()
             seconds["dramatiq to a job"].append(_until(lambda: _none_left(connection), began))

@@ -19,7 +19,8 @@ from jobplatform.errors import PlatformError
 
 Measured = dict[str, Any]
 
-BODY: Final = json.dumps({"type": "NOTHING", "payload": {"n": 1, "text": "a small payload"}}).encode()
+JOB: Final = {"type": "NOTHING", "payload": {"n": 1, "text": "a small payload"}}
+BODY: Final = json.dumps(JOB).encode()
 
 #: How long requests in flight may take when the load client has gone, in seconds.
 _SETTLE: Final = 0.1
