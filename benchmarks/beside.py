@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.aims import Record
-from benchmarks.comparison import comparison, counting
+from benchmarks.comparison import comparison, counting, draw_comparison
 from benchmarks.load import check_client
 from benchmarks.machine import machine
 from benchmarks.peers.installing import install
@@ -28,12 +28,15 @@ def main() -> int:
     given = _arguments()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if given.show is not None:
-        print(_tables([json.loads(line) for line in given.show.read_text().splitlines()], given.others))
+        shown = [json.loads(line) for line in given.show.read_text().splitlines()]
+        print(_tables(shown, given.others))
+        _draw(given, shown)
         return 0
     records: list[Record] = []
     code = _measure(given, records)
     if len(records) > 1:
         print(_tables(records, given.others))
+        _draw(given, records)
     return code
 
 
@@ -67,6 +70,11 @@ def _records(given: argparse.Namespace) -> Iterator[Record]:
                 yield {"round": number, "who": who, "workload": workload, **measured}
 
 
+def _draw(given: argparse.Namespace, records: Sequence[Record]) -> None:
+    if given.plots is not None:
+        draw_comparison(records if given.others is None else counting(records, given.others), given.plots)
+
+
 def _tables(records: Sequence[Record], others: float | None) -> str:
     if others is None:
         return comparison(records)
@@ -88,6 +96,7 @@ def _arguments() -> argparse.Namespace:
         "--others", type=float, help="leave out what was measured while other work took more cores than this"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured, one line of JSON for each")
+    parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw a picture of each workload there")
     parser.add_argument(
         "--show", type=Path, metavar="FILE", help="measure nothing, and print the tables of such a file"
     )

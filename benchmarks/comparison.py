@@ -1,11 +1,14 @@
 """What was measured of the platform and its peers as tables: medians of the rounds, with the least and the most."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
 from typing import Final
 
 from benchmarks.aims import Record, aims_table, figure_of, ratios
 from benchmarks.meter import PARTS
 from benchmarks.peers.peer import PEERS
+from benchmarks.plots import draw_bars
 from benchmarks.report import spread
 from benchmarks.rounds import PLATFORM, WORKLOADS
 
@@ -35,6 +38,21 @@ def comparison(records: Sequence[Record]) -> str:
     if len(aims := aims_table(records)) > 1:
         parts.append(f"aims\n\n{_table(aims)}")
     return "\n\n".join(parts)
+
+
+def draw_comparison(records: Sequence[Record], folder: Path) -> None:
+    """Pictures of each workload: medians of rates, or of times, and of bills."""
+    for name in WORKLOADS:
+        rate, unit = ("completed_p50_ms", "ms to a completed row") if name == "pick-up" else ("rate", "a second")
+        for figure, title in ((rate, unit), ("bill", "µs of CPU for each")):
+            values = {
+                who: median(
+                    figure_of(one, figure) for one in records if (one.get("workload"), one.get("who")) == (name, who)
+                )
+                for who in _contenders(records, name)
+            }
+            if values:
+                draw_bars(folder / f"beside-{name}-{figure.partition('_')[0]}.svg", f"{name}: {title}", values)
 
 
 def _workload(records: Sequence[Record], name: str) -> list[list[str]]:

@@ -14,7 +14,7 @@ _OPTIONS: Final = {
         font_family="sans-serif", background="white", plot_background="white",
         colors=("#0b62a4", "#c2410c", "#15803d", "#7e22ce", "#a16207"),
     ),
-    "width": 800, "height": 400, "legend_at_bottom": True, "truncate_legend": -1, "print_values": True,
+    "width": 800, "height": 400, "legend_at_bottom": True, "truncate_legend": -1, "print_values": True, "print_values_position": "top",
     "value_formatter": lambda value: f"{value:,.0f}" if value is not None and value >= 10 else f"{value:.2g}",
 }  # fmt: skip
 
@@ -28,7 +28,8 @@ class Line(NamedTuple):
 
 def draw(path: Path, title: str, of: str, lines: Sequence[Line]) -> None:
     """Draw values by size: sizes are labels side by side, as they grow by factors."""
-    chart = pygal.Line(title=title, x_title=of, **_OPTIONS)
+    most = max((value for line in lines for _, value in line.points), default=1)
+    chart = pygal.Line(title=title, x_title=of, range=(0, 1.1 * most), margin_right=70, **_OPTIONS)
     sizes = sorted({size for line in lines for size, _ in line.points})
     chart.x_labels = [f"{size:,.0f}" for size in sizes]
     for line in lines:
