@@ -14,7 +14,8 @@ _OPTIONS: Final = {
         font_family="sans-serif", background="white", plot_background="white",
         colors=("#0b62a4", "#c2410c", "#15803d", "#7e22ce", "#a16207"),
     ),
-    "width": 800, "height": 400, "legend_at_bottom": True, "truncate_legend": -1, "print_values": True, "print_values_position": "top",
+    "width": 800, "height": 400, "legend_at_bottom": True, "truncate_legend": -1, "print_values": True,
+    "print_values_position": "top",
     "value_formatter": lambda value: f"{value:,.0f}" if value is not None and value >= 10 else f"{value:.2g}",
 }  # fmt: skip
 

@@ -180,6 +180,16 @@ class JobBroker(RedisBroker):
         """Put a hint back where it was taken from: its queue is paused, and rests until `rest` says otherwise."""
         self._holdings[message.queue_name].put_back(message)
 
+    def set_aside(self, message: MessageProxy) -> None:
+        """Keep a hint until `go_round`, unacknowledged: should this process die, the keeper has it return."""
+        self._holdings[message.queue_name].set_aside(message)
+
+    def go_round(self, send: Callable[[Sequence[MessageProxy]], bool]) -> None:
+        """Have what was set aside sent again, for whoever is free. To be called from time to time."""
+        for holding in list(self._holdings.values()):
+            if (waiting := holding.waiting()) and send(waiting):
+                holding.sent(waiting)
+
     def declare_queue(self, queue_name: str) -> None:
         """Declare a queue, and no delay queue: what has to wait, waits as a row."""
         if queue_name not in self.queues:

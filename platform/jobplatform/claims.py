@@ -31,11 +31,15 @@ class QueuePaused(SkipMessage):
     """The job waits for the end of a pause, and its hint where it was."""
 
 
+class SuspectWaits(SkipMessage):
+    """The job waits for the end of another one, and its hint to go round."""
+
+
 class Claims:
     """Asks the writer, and waits for the answer as long as Postgres takes.
 
     ``crash_limit`` deaths end a job. One death before that it is suspect, and runs beside no other suspect job: so it
-    takes no innocent one along (P22). Its hint waits here for the next beat, and then goes to whoever is free.
+    takes no innocent one along (P22).
     """
 
     def __init__(self, writer: Writer, sender: HintSender, hands: Hands, crash_limit: int) -> None:
@@ -44,13 +48,14 @@ class Claims:
         self._hands = hands
         self._suspect_from = max(1, crash_limit - 1)
         self._lock = threading.Lock()
-        self._aside: list[Hint] = []
+        self._unsent: list[Hint] = []
 
     def claim(self, message: MessageProxy, actor: "JobActor[..., Any]", lifeline: Lifeline) -> tuple[Attempt, Claimed]:
         """The attempt that begins, now in this process' hands, and what to run.
 
         Raises:
             QueuePaused: not now; the hint is to be put back.
+            SuspectWaits: not now, or not here; the hint is to go round.
             SkipMessage: it is not to be run, or not here, or not now. The hint has served its purpose.
         """
         worker = lifeline.wait_for_id()
@@ -63,8 +68,10 @@ class Claims:
             answer = self._ask(claim, actor.queue_name, lifeline)
             if isinstance(answer, Refused) and answer.paused:
                 raise QueuePaused("The queue is paused.")
+            if isinstance(answer, Refused) and answer.known and answer.waits:
+                raise SuspectWaits("The job waits for the end of another one that may kill the worker.")
             if isinstance(answer, Refused):
-                raise SkipMessage(self._why(claim, answer, message))
+                raise SkipMessage(_why(claim, answer))
         except BaseException:
             # Should it be granted all the same, it is in no hand, and the next beats give it back (P6).
             self._hands.let_go(claim.token)
@@ -93,13 +100,17 @@ class Claims:
         self._hands.lose(attempt)
 
     def give_back(self, messages: Sequence[MessageProxy] = ()) -> None:
-        """Send these hints again, and those that were set aside: another worker may be free for them."""
+        """Send these hints again: another worker may be free for them."""
         with self._lock:
-            hints, self._aside = self._aside, []
+            hints, self._unsent = self._unsent, []
         hints += [_hint(message) for message in messages]
         if hints and not self._sender.send(hints):
             with self._lock:
-                self._aside += hints  # Redis takes none now: the next beat tries again
+                self._unsent += hints  # Redis takes none now: the next beat tries again
+
+    def send_round(self, messages: Sequence[MessageProxy]) -> bool:
+        """Send hints like these to the tail of their queues. Whether that is known to have been done."""
+        return self._sender.send([_hint(message) for message in messages])
 
     def _ask(self, claim: Claim, queue: str, lifeline: Lifeline) -> Claimed | Refused:
         future: Future[Claimed | Refused] = self._writer.put(claim)
@@ -119,15 +130,12 @@ class Claims:
                 Settle(claim.job_id, claim.type, queue, attempt, claim.token, claim.worker, Event.INTERRUPTED)
             )
 
-    def _why(self, claim: Claim, refused: Refused, message: MessageProxy) -> str:
-        if not refused.known:
-            log.warning("A hint names a job that is not on record: %s %s", claim.type, claim.job_id)
-            return "There is no such job."
-        if refused.waits:
-            with self._lock:
-                self._aside.append(_hint(message))
-            return "The job waits for the end of another one that may kill the worker."
+
+def _why(claim: Claim, refused: Refused) -> str:
+    if refused.known:
         return "The job is not queued any more."
+    log.warning("A hint names a job that is not on record: %s %s", claim.type, claim.job_id)
+    return "There is no such job."
 
 
 def _hint(message: MessageProxy) -> Hint:

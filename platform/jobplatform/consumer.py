@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 from uuid import UUID
@@ -20,7 +20,7 @@ from jobplatform.message import JobMessage
 
 log: Final = logging.getLogger(__name__)
 
-#: The option of a message that is put back: to acknowledge it means nothing.
+#: The option of a message that is put back, or set aside: to acknowledge it means nothing.
 _UNWANTED: Final = "unwanted"
 
 #: Dramatiq's maintenance delivers again what a broker holds that gave no sign of life for a minute. Seconds.
@@ -80,12 +80,14 @@ class Holding:
         #: gathered, and go back together.
         self.unwanted: list[tuple[str, str]] = []
         self.going_back: list[str] = []
+        #: Not for this worker now, and to go round. They take no room: innocents come behind them.
+        self.aside: list[MessageProxy] = []
         #: Fetched, and not yet given out.
         self.fetched: deque[tuple[bytes, bytes | None]] = deque()
 
     @property
     def open(self) -> int:
-        return len(self.held) - len(self.done)
+        return len(self.held) - len(self.done) - len(self.aside)
 
     def close(self) -> None:
         """Take nothing more."""
@@ -105,6 +107,25 @@ class Holding:
         with self.changed:
             self.resting = True
             self.unwanted.append((message.message_id, message.options["redis_message_id"]))
+
+    def set_aside(self, message: MessageProxy) -> None:
+        """Keep a hint, unacknowledged, until it has been sent to others."""
+        message.options[_UNWANTED] = True
+        with self.changed:
+            self.aside.append(message)
+            self.changed.notify()
+
+    def waiting(self) -> list[MessageProxy]:
+        """What is set aside."""
+        with self.changed:
+            return list(self.aside)
+
+    def sent(self, messages: Sequence[MessageProxy]) -> None:
+        """What was waiting has been sent again: it counts as acknowledged."""
+        with self.changed:
+            del self.aside[: len(messages)]
+            self.done += [message.options["redis_message_id"] for message in messages]
+            self.changed.notify()
 
     def _gather(self) -> None:
         self.going_back += [delivery for _, delivery in sorted(self.unwanted)]  # jobs' ids tell who came first

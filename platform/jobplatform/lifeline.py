@@ -52,9 +52,13 @@ class Lifeline:
         hands: Hands,
         keeper: Keeper,
         give_back: Callable[..., object],
+        go_round: Callable[[], object],
         shutdown_grace: int,
     ) -> None:
-        """``worker`` is Dramatiq's; ``shutdown_grace`` is milliseconds; ``give_back`` is `Claims.give_back`."""
+        """``worker`` is Dramatiq's; ``shutdown_grace`` is milliseconds.
+
+        ``give_back`` is `Claims.give_back`, and ``go_round`` has the hints go round that were set aside.
+        """
         self._worker = worker
         self._types = sorted(types)
         self._queues = sorted(queues)
@@ -62,6 +66,7 @@ class Lifeline:
         self._hands = hands
         self._keeper = keeper
         self._give_back = give_back
+        self._go_round = go_round
         self._grace = shutdown_grace / 1000
         self._parent = os.getppid()
         self._orphaned_at: float | None = None
@@ -116,6 +121,7 @@ class Lifeline:
                 self._tell(self._beat)
                 # What follows is due also while Postgres is away.
                 self._give_back()
+                self._go_round()
                 if time.monotonic() >= self._stop_at:
                     self._interrupt()
                 self._watch_threads()

@@ -15,7 +15,7 @@ from dramatiq.broker import Broker, MessageProxy
 from dramatiq.middleware import Middleware, MiddlewareError, SkipMessage
 
 from jobplatform.attempt import Attempt, held_attempt, hold
-from jobplatform.claims import Claims, QueuePaused
+from jobplatform.claims import Claims, QueuePaused, SuspectWaits
 from jobplatform.context import write_through
 from jobplatform.errors import DatabaseUnavailable, InvalidPayload
 from jobplatform.hands import Hands
@@ -140,6 +140,9 @@ class Recorder(Middleware):
         except QueuePaused:
             broker.put_back(message)  # type: ignore[attr-defined]
             raise
+        except SuspectWaits:
+            broker.set_aside(message)  # type: ignore[attr-defined]
+            raise
         except MiddlewareError:
             raise
         except Exception:
@@ -244,6 +247,7 @@ class Recorder(Middleware):
             hands=self._hands,
             keeper=self.keeper,
             give_back=self.claims.give_back,
+            go_round=partial(worker.broker.go_round, self.claims.send_round),
             shutdown_grace=self._settings.shutdown_grace,
         )
         write_through(self.writer.put)

@@ -214,7 +214,7 @@ def test_p17_until_it_knows_its_claims_are_refused(workshop: Workshop, monkeypat
         declare_dead(workshop, old)
         job_id = probe.send(n=1).message_id
         eventually(lambda: workshop.broker.client.llen("dramatiq:default") == 0, what="the hint to be taken")
-        eventually(lambda: workshop.broker.client.hlen("dramatiq:default.msgs") == 0, what="the hint to be done with")
+        eventually(lambda: workshop.broker._holdings["default"].aside, what="the hint to be set aside")
         assert (workshop.status(job_id), ran) == ("queued", [])
         workshop.until(job_id, "completed")
         assert number(workshop) != old

@@ -9,6 +9,8 @@ from uuid import uuid4
 import pytest
 
 from jobplatform import current_job, journal
+from jobplatform.broker import JobBroker
+from jobplatform.hints import acks_key
 from jobplatform.journal import Cancel, Claim, Claimed, Item, Refused
 from jobplatform.states import Event
 from tests.services.journal import WORKER, live_worker, new_job, open_jobs, outcome, queued_job, read, status
@@ -147,6 +149,10 @@ class Suspects:
             finally:
                 self._running.discard(current_job().id)
 
+    def aside(self) -> int:
+        """How many hints the worker has set aside."""
+        return sum(len(holding.aside) for holding in self.workshop.broker._holdings.values())
+
     def hint(self, *job_ids: str) -> None:
         """As the keeper does once it has rescued them."""
         sender = self.workshop.broker.recorder.claims._sender
@@ -171,13 +177,31 @@ def test_p22_the_ones_set_aside_have_their_turn_once_the_first_has_ended(suspect
     suspects.hint(*jobs, *innocents)
     with workshop.open(threads=5):
         eventually(lambda: len(suspects.order) == 3, what="one suspect job and two innocents")
-        eventually(lambda: len(workshop.broker.recorder.claims._aside) == 2, what="the other two set aside")
+        eventually(lambda: suspects.aside() == 2, what="the other two set aside")
         assert sum(status(url, job_id) == "queued" for job_id in jobs) == 2
         suspects.go_on.set()
         for job_id in jobs + innocents:
             workshop.until(job_id, "failed" if fails and job_id in jobs else "completed")
 
     assert sorted(suspects.order) == sorted(jobs + innocents), "each ran once"
+
+
+def test_p22_the_ones_set_aside_are_not_acknowledged_before_they_have_gone_round(
+    suspects: Suspects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a dead worker had not acknowledged the keeper puts back at once. Else they would wait for a grace."""
+    go_round, may_go = JobBroker.go_round, threading.Event()
+    monkeypatch.setattr(JobBroker, "go_round", lambda *given: go_round(*given) if may_go.is_set() else None)
+    broker = suspects.workshop.broker
+    suspects.hint(*[crashed(suspects.workshop.settings.database_url, 2) for _ in range(3)])
+    with suspects.workshop.open(threads=5):
+        eventually(lambda: suspects.aside() == 2)
+        before = broker.client.smembers(acks_key(broker.broker_id, "default"))
+        assert len(before) == 3, "the one that runs, and the two that wait"
+
+        may_go.set()
+        eventually(lambda: len(before & broker.client.smembers(acks_key(broker.broker_id, "default"))) < 2)
+        suspects.go_on.set()
 
 
 def test_p22_many_suspect_jobs_run_one_after_the_other_and_none_is_forgotten(suspects: Suspects) -> None:
