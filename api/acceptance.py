@@ -111,7 +111,7 @@ def only_validates(req: Request) -> bool:
     if not req.query_string:
         return False
     refuse_unknown(req.params, "validateOnly")
-    given = req.params.get("validateOnly", "false")
+    given = req.params.get("validateOnly") or "false"
     if given not in ("true", "false"):
         raise faulty("validateOnly", "must be true or false")
     return given == "true"
