@@ -31,8 +31,8 @@ class QueuePaused(SkipMessage):
     """The job waits for the end of a pause, and its hint where it was."""
 
 
-class SuspectWaits(SkipMessage):
-    """The job waits for the end of another one, and its hint to go round."""
+class JobWaits(SkipMessage):
+    """The job waits: for the end of another suspect one, or, as this worker was declared dead, for another worker."""
 
 
 class Claims:
@@ -55,7 +55,7 @@ class Claims:
 
         Raises:
             QueuePaused: not now; the hint is to be put back.
-            SuspectWaits: not now, or not here; the hint is to go round.
+            JobWaits: not now, or not here; the hint is to go round.
             SkipMessage: it is not to be run, or not here, or not now. The hint has served its purpose.
         """
         worker = lifeline.wait_for_id()
@@ -69,7 +69,7 @@ class Claims:
             if isinstance(answer, Refused) and answer.paused:
                 raise QueuePaused("The queue is paused.")
             if isinstance(answer, Refused) and answer.known and answer.waits:
-                raise SuspectWaits("The job waits for the end of another one that may kill the worker.")
+                raise JobWaits("The job may not begin here now.")
             if isinstance(answer, Refused):
                 raise SkipMessage(_why(claim, answer))
         except BaseException:

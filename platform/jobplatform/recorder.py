@@ -15,7 +15,7 @@ from dramatiq.broker import Broker, MessageProxy
 from dramatiq.middleware import Middleware, MiddlewareError, SkipMessage
 
 from jobplatform.attempt import Attempt, held_attempt, hold
-from jobplatform.claims import Claims, QueuePaused, SuspectWaits
+from jobplatform.claims import Claims, JobWaits, QueuePaused
 from jobplatform.context import write_through
 from jobplatform.errors import DatabaseUnavailable, InvalidPayload
 from jobplatform.hands import Hands
@@ -140,7 +140,7 @@ class Recorder(Middleware):
         except QueuePaused:
             broker.put_back(message)  # type: ignore[attr-defined]
             raise
-        except SuspectWaits:
+        except JobWaits:
             broker.set_aside(message)  # type: ignore[attr-defined]
             raise
         except MiddlewareError:
