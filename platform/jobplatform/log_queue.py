@@ -76,8 +76,10 @@ class _Into(QueueHandler):
 
     def say_what_is_missing(self) -> None:
         """Put in how many were left out since this was last said, if any: one more than there is room for."""
-        if self._left_out:
-            lines, self._left_out = self._left_out, 0
+        self.acquire()
+        lines, self._left_out = self._left_out, 0
+        self.release()
+        if lines:
             text = "%d lines are missing here: this log was not read fast enough."
             self._records.put(log.makeRecord(log.name, logging.WARNING, __file__, 0, text, (lines,), None))
 
