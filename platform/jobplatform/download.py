@@ -44,16 +44,27 @@ def new_file(path: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
     try:
         with file:
             yield file
-        if overwrite:
-            part.replace(path)
-        else:
-            os.link(part, path)  # a rename would replace what came meanwhile
+        _name(part, path, overwrite=overwrite)
     except FileExistsError:
         raise _there(path) from None
     except OSError as error:
         raise PlatformError(f"{path} cannot be written: {error}") from None
     finally:
         part.unlink(missing_ok=True)
+
+
+def _name(part: Path, path: Path, *, overwrite: bool) -> None:
+    """Give the whole file its name. A rename would replace what came meanwhile."""
+    if not overwrite:
+        try:
+            os.link(part, path)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without links: for a moment there is an empty file
+            path.touch(exist_ok=False)
+        else:
+            return
+    part.replace(path)
 
 
 def _look(path: Path, *, overwrite: bool) -> None:

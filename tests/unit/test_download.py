@@ -1,5 +1,6 @@
 """Files that are fetched: their names, and what becomes of one that is cut."""
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,25 @@ def test_what_is_no_file_is_left_alone(tmp_path: Path, overwrite: bool) -> None:
         pass
 
     assert fifo.is_fifo()
+
+
+def test_where_files_cannot_be_linked_they_are_renamed_and_still_replace_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Path) -> None:
+        raise PermissionError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr("jobplatform.download.os.link", refuse)
+    path = tmp_path / "file"
+
+    with new_file(path, overwrite=False) as file:
+        file.write(b"whole")
+    assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("file", "whole")]
+    path.unlink()
+    with pytest.raises(PlatformError, match="is there already"), new_file(path, overwrite=False):
+        path.write_text("another's")
+
+    assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("file", "another's")]
 
 
 def test_a_name_that_no_file_can_have_is_one_line(tmp_path: Path) -> None:
