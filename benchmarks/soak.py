@@ -22,6 +22,7 @@ from benchmarks.stack import GRACE_SECONDS, Stack, running_stack
 from jobplatform.errors import PlatformError
 
 _EVERY: Final = 10.0
+_LOOK_EVERY: Final = 0.2
 #: How hard the stack can be driven is tried with more and more submits a second, until some take longer than this.
 _LONGEST_MS: Final = 250.0
 _SHARE: Final = 0.8
@@ -92,7 +93,7 @@ def _left(connection: Connection) -> int:
             ((left,),) = cursor.fetchall()
         if not left or time.monotonic() > until:
             return int(left)
-        time.sleep(0.2)
+        time.sleep(_LOOK_EVERY)
 
 
 def _summary(looks: Sequence[Look]) -> str:

@@ -53,7 +53,7 @@ def _starts(rounds: int) -> str:
             began = time.monotonic()
             stack.start_worker_unawaited()
             seconds["dramatiq to a job"].append(_until(lambda: _none_left(connection), began))
-            time.sleep(3)  # all processes are up by then, and at rest
+            _until(lambda: _all_on_record(connection), began)
             for part, megabytes in largest_megabytes(stack).items():
                 memory.setdefault(part, []).append(megabytes)
             stack.stop_worker()
@@ -72,6 +72,14 @@ def _answers(stack: PlatformStack, path: str) -> bool:
 def _none_left(connection: Connection) -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) = 0 FROM jobs WHERE status <> 'completed'")
+        row = cursor.fetchone()
+        return row is not None and bool(row[0])
+
+
+def _all_on_record(connection: Connection) -> bool:
+    """Whether the worker's processes are all up."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) = 2 FROM workers WHERE ended_at IS NULL")
         row = cursor.fetchone()
         return row is not None and bool(row[0])
 
