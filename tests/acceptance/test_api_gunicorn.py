@@ -1,11 +1,9 @@
 """The API as gunicorn serves it: real connections, real Postgres, real Redis."""
 
 import json
-import socket
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from signal import SIGTERM
@@ -19,7 +17,7 @@ import redis
 from jobplatform.api_key import new_key
 from jobplatform.local.postgres import Postgres
 from jobplatform.local.valkey import Valkey
-from tests.services.gunicorn_api import GREETING, JSON, Api, everything
+from tests.services.gunicorn_api import GREETING, JSON, Api, everything, who_answers
 from tests.services.patience import eventually
 from tests.services.processes import Processes
 
@@ -388,24 +386,8 @@ def test_beyond_loopback_it_serves_whoever_has_a_key(
 def test_connections_that_come_at_once_are_shared_by_the_processes(start: Callable[..., Api]) -> None:
     """As a proxy's do. What the other process gets is left to chance, but it is not next to nothing, as it was."""
     api = start("--workers", "2")
-    eventually(lambda: len(_who_answers(api, 8)) == 2, what="both processes")
+    eventually(lambda: len(who_answers(api, 8)) == 2, what="both processes")
 
-    shares = [min(counted.values()) if len(counted := _who_answers(api, 32)) == 2 else 0 for _ in range(9)]
+    shares = [min(counted.values()) if len(counted := who_answers(api, 32)) == 2 else 0 for _ in range(9)]
 
     assert median(shares) >= 7, shares
-
-
-def _who_answers(api: Api, connections: int) -> Counter[bytes]:
-    """How many of these connections each process took: of the ids of one process's requests only the ends differ."""
-    opened = [socket.socket() for _ in range(connections)]
-    for connection in opened:
-        connection.setblocking(False)
-        connection.connect_ex(("127.0.0.1", api.port))
-    answers: Counter[bytes] = Counter()
-    for connection in opened:
-        connection.settimeout(20)
-        connection.sendall(b"GET /health HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
-    for connection in opened:
-        answers[everything(connection).lower().partition(b"x-request-id: ")[2][:24]] += 1
-        connection.close()
-    return answers

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from math import inf
 from typing import Any
 from uuid import uuid4
 
@@ -387,13 +388,7 @@ def test_from_python_too_a_job_has_tags_and_comes_once(broker: JobBroker, journa
 
 @pytest.mark.parametrize(
     "options",
-    [
-        {"on_conflict": "ignore"},
-        {"on_conflict": "return"},
-        {"tags": "nightly"},
-        {"tag": ["nightly"]},
-        {"time_limit": float("inf")},
-    ],
+    [{"on_conflict": "ignore"}, {"on_conflict": "return"}, {"tags": "nightly"}, {"tag": ["a"]}, {"time_limit": inf}],
 )
 def test_from_python_what_does_not_exist_is_refused(
     broker: JobBroker, journal_url: str, options: dict[str, Any]

@@ -6,19 +6,17 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import psycopg2
 import pytest
 
-from jobplatform import journal
 from jobplatform.errors import DatabaseUnavailable, JobIdTaken, RefusedByDatabase, SchemaMissing
-from jobplatform.journal import Claimed, Hint, Item, LogLine, Open, Progress, Settled
+from jobplatform.journal import Claimed, Hint, LogLine, Open, Progress, Settled
 from jobplatform.local.postgres import Postgres
 from jobplatform.models import connect_to, database
 from jobplatform.states import Event
-from jobplatform.writer import WORTH_WAITING, Writer
+from jobplatform.writer import Writer
 from tests.services.journal import (
     a_claim,
     claimed_job,
@@ -394,38 +392,3 @@ def test_a_cancelled_askers_item_is_written_all_the_same(journal_url: str, write
     answer_of(writer.put(Open([new_job()])))
 
     assert status(journal_url, job.id) == "queued"
-
-
-def test_a_busy_writer_waits_for_as_many_as_it_wrote_last(
-    journal_url: str,  # noqa: ARG001
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """While it looks for them they come one by one. The last batch waits in vain, and not for long."""
-    sizes: list[int] = []
-    commit = journal.commit
-    may_go_on = threading.Event()
-    late = iter([new_job() for _ in range(WORTH_WAITING)])
-
-    def committed(items: Sequence[Item]) -> Any:
-        sizes.append(len(items))
-        assert may_go_on.wait(15)
-        return commit(items)
-
-    def look(_: float) -> None:
-        if (job := next(late, None)) is not None:
-            busy.put(Open([job]))
-
-    monkeypatch.setattr("jobplatform.writer.journal.commit", committed)
-    monkeypatch.setattr("jobplatform.writer.time", SimpleNamespace(sleep=look, monotonic=time.monotonic))
-    with a_writer() as busy:
-        first = busy.put(Open([new_job()]))
-        eventually(lambda: sizes == [1])
-        together = [busy.put(Open([new_job()])) for _ in range(WORTH_WAITING)]
-        may_go_on.set()
-        answer_of(first)
-        for future in together:
-            answer_of(future)
-        eventually(lambda: len(sizes) == 3)
-        answer_of(busy.put(Open([new_job()])))
-
-    assert sizes == [1, WORTH_WAITING, WORTH_WAITING, 1]

@@ -1,6 +1,7 @@
 """A running API, and how to talk to it: by a client, or byte by byte."""
 
 import socket
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
@@ -54,3 +55,19 @@ def everything(connection: socket.socket) -> bytes:
     while chunk := connection.recv(65_536):
         answer += chunk
     return answer
+
+
+def who_answers(api: Api, connections: int) -> Counter[bytes]:
+    """How many of these connections each process took: of the ids of one process's requests only the ends differ."""
+    opened = [socket.socket() for _ in range(connections)]
+    for connection in opened:
+        connection.setblocking(False)
+        connection.connect_ex(("127.0.0.1", api.port))
+    answers: Counter[bytes] = Counter()
+    for connection in opened:
+        connection.settimeout(20)
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
+    for connection in opened:
+        answers[everything(connection).lower().partition(b"x-request-id: ")[2][:24]] += 1
+        connection.close()
+    return answers
