@@ -58,7 +58,8 @@ class Valkey(Child):
     def _answers(self) -> bool:
         with redis.Redis.from_url(self.url, retry=None, socket_timeout=1) as client:
             try:
+                told = client.info("server", "persistence")
                 # One of our own group: another server may have taken the port in between.
-                return os.getpgid(client.info("server")["process_id"]) == self.pid
-            except (redis.RedisError, OSError):  # also while it loads its data
+                return os.getpgid(told["process_id"]) == self.pid and not told["loading"]
+            except (redis.RedisError, OSError):
                 return False
