@@ -45,7 +45,9 @@ class FilterBody(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     tag: str | None = None
     created_after: str | None = None
     created_before: str | None = None
+    finished_after: str | None = None
     q: str | None = None
+    failure: str | None = None
 
 
 class ActionBody(ReasonBody, rename="camel", forbid_unknown_fields=True, kw_only=True):

@@ -21,6 +21,7 @@ class FailureGroup(msgspec.Struct, rename="camel"):
     kind: Annotated[str | None, Meta(description="As in the `error` of their jobs.")]
     error: str | None
     message: str
+    failure: Annotated[str, Meta(description="The three in one, as the filter `failure` takes them.")]
     count: Annotated[int, Meta(ge=1)]
     first_at: str
     last_at: str
@@ -47,6 +48,7 @@ def _view(group: Failure) -> FailureGroup:
         group.kind,
         group.error,
         group.message,
+        str(group.likeness),
         group.count,
         rfc3339(group.first_at),
         rfc3339(group.last_at),

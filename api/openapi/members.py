@@ -41,6 +41,8 @@ MEMBERS: Final[dict[tuple[str, str], str]] = {
     ("FilterBody", "tag"): "With this tag.",
     ("FilterBody", "createdAfter"): "Accepted after this time.",
     ("FilterBody", "createdBefore"): "Accepted before this time.",
+    ("FilterBody", "finishedAfter"): "Final since a time after this one.",
+    ("FilterBody", "failure"): "Whose error is one of this group, as `GET /failures` names it.",
     ("FilterBody", "q"): (
         "Whose payload holds this text, small or capital letters alike; or `$.to.0=value`: this value at this path."
     ),

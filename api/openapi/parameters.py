@@ -72,10 +72,17 @@ PARAMETERS: Final[dict[str, dict[str, Any]]] = {
     "tag": _query("tag", {"type": "string", "maxLength": 1000}, "Jobs that carry this tag."),
     "createdAfter": _query("createdAfter", _TIME, "Jobs that were accepted after this time."),
     "createdBefore": _query("createdBefore", _TIME, "Jobs that were accepted before this time."),
+    "finishedAfter": _query("finishedAfter", _TIME, "Jobs that became final after this time."),
     "q": _query(
         "q",
         {"type": "string", "maxLength": 1000},
         "Jobs whose payload holds this text, or where `$.to.0=value`, this value at this path.",
+    ),
+    "failure": _query(
+        "failure",
+        {"type": "string", "maxLength": 1000, "pattern": "^[^:]*:[^:]*:"},
+        "Jobs whose error is one of this group, as `GET /failures` names it.",
+        example="error:OSError:no answer from <n>",
     ),
     "order": _query("order", {"type": "string", "enum": ["newest", "oldest"]}, "Which come first. Default: `newest`."),
     "limit": _query(
@@ -90,4 +97,4 @@ PARAMETERS: Final[dict[str, dict[str, Any]]] = {
 }
 
 #: What chooses jobs.
-FILTER: Final = ("status", "type", "priority", "tag", "createdAfter", "createdBefore", "q")
+FILTER: Final = ("status", "type", "priority", "tag", "createdAfter", "createdBefore", "finishedAfter", "q", "failure")

@@ -63,6 +63,7 @@ _REFINED: Final[dict[tuple[str, str], Json]] = {
     ("FilterBody", "priority"): {"enum": ["high", "default", None]},
     ("FilterBody", "createdAfter"): {"type": ["string", "null"], "format": "date-time"},
     ("FilterBody", "createdBefore"): {"type": ["string", "null"], "format": "date-time"},
+    ("FilterBody", "finishedAfter"): {"type": ["string", "null"], "format": "date-time"},
 }
 
 

@@ -14,6 +14,7 @@ from jobplatform.journal.release import BATCH_SIZE
 from jobplatform.journal.resubmit import RESUBMITTABLE
 from jobplatform.models import database
 from jobplatform.queries.filter import JobFilter
+from jobplatform.queries.likeness import Likeness
 from jobplatform.queries.search import Search
 from jobplatform.queries.walk import Position, walk
 from jobplatform.states import FINAL, Status
@@ -107,7 +108,9 @@ def filter_json(which: JobFilter) -> str:
         "tag": which.tag,
         "createdAfter": which.created_after and which.created_after.isoformat(),
         "createdBefore": which.created_before and which.created_before.isoformat(),
+        "finishedAfter": which.finished_after and which.finished_after.isoformat(),
         "q": which.search and which.search.text,
+        "failure": which.failure and str(which.failure),
     }
     return json.dumps({name: value for name, value in fields.items() if value}, ensure_ascii=False)
 
@@ -143,16 +146,22 @@ def _meant(kind: str, which: JobFilter) -> JobFilter | None:
 
 
 def _filter(given: dict[str, Any]) -> JobFilter:
-    after, before, q = given.get("createdAfter"), given.get("createdBefore"), given.get("q")
+    q, failure = given.get("q"), given.get("failure")
     return JobFilter(
         statuses=tuple(map(Status, given.get("status", ()))),
         types=tuple(given.get("type", ())),
         priority=given.get("priority"),
         tag=given.get("tag"),
-        created_after=after and datetime.fromisoformat(after),
-        created_before=before and datetime.fromisoformat(before),
+        created_after=_time(given.get("createdAfter")),
+        created_before=_time(given.get("createdBefore")),
+        finished_after=_time(given.get("finishedAfter")),
         search=None if q is None else Search(q),
+        failure=None if failure is None else Likeness.parse(failure),
     )
+
+
+def _time(given: str | None) -> datetime | None:
+    return None if given is None else datetime.fromisoformat(given)
 
 
 def _position(given: list[str]) -> Position:

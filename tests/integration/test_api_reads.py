@@ -15,7 +15,7 @@ from jobplatform.inquiries import Inquiries
 from jobplatform.journal import LogLine, Progress
 from jobplatform.queries import failures as failing
 from jobplatform.queries.counts import Kind
-from jobplatform.queries.failures import without_variables
+from jobplatform.queries.likeness import without_variables
 from jobplatform.states import Event
 from tests.services.journal import WORKER, claimed_job, live_worker, queued_job, read, settle
 from tests.services.reading import reading_client
@@ -255,6 +255,7 @@ def test_failures_are_put_together_by_what_went_wrong(client: testing.TestClient
         "kind": "error",
         "error": "OSError",
         "message": "no answer from <n> after <n> s",
+        "failure": "error:OSError:no answer from <n> after <n> s",
         "count": 7,
         "firstAt": client.simulate_get(f"/jobs/{timeouts[0]}").json["finishedAt"],
         "lastAt": client.simulate_get(f"/jobs/{timeouts[-1]}").json["finishedAt"],
@@ -264,6 +265,33 @@ def test_failures_are_put_together_by_what_went_wrong(client: testing.TestClient
     since = {"since": client.simulate_get(f"/jobs/{timeouts[5]}").json["finishedAt"]}
     assert [group["count"] for group in client.simulate_get("/failures", params=since).json["items"]] == [2, 1, 1]
     assert client.simulate_get("/failures", params={"since": "now"}).status_code == 400
+
+
+def test_a_group_is_a_filter_for_its_jobs(client: testing.TestClient) -> None:
+    timeouts = [failed_job(f"no answer from 10.0.0.{n}") for n in range(3)]
+    failed_job("no answer from anybody")
+    failed_job("no answer from 10.0.0.1", kind="time_limit")
+    failed_job("no answer from 10.0.0.1", type="ValueError")
+    (group, *_) = client.simulate_get("/failures").json["items"]
+    which = {"type": group["type"], "status": "failed", "failure": group["failure"]}
+
+    listed = client.simulate_get("/jobs", params=which).json["items"]
+    counted = client.simulate_post("/actions", json={"kind": "retry", "filter": which, "dryRun": True}).json
+
+    assert [job["id"] for job in listed] == timeouts[::-1] == group["jobIds"]
+    assert counted == {"matched": 3, "bounded": False}
+    later = {**which, "finishedAfter": client.simulate_get(f"/jobs/{timeouts[1]}").json["finishedAt"]}
+    assert [job["id"] for job in client.simulate_get("/jobs", params=later).json["items"]] == timeouts[2:]
+    assert client.simulate_get("/jobs", params={"failure": "OSError"}).status_code == 400
+
+
+def test_a_failure_that_says_nothing_can_be_asked_for(client: testing.TestClient) -> None:
+    for error in ("{}", '{"kind":"error"}', '{"kind":7,"message":["x"]}', "null"):
+        settle(claimed_job(), Event.FAILED, error=error)
+
+    for group in client.simulate_get("/failures").json["items"]:
+        found = client.simulate_get("/jobs", params={"failure": group["failure"]}).json["items"]
+        assert [job["id"] for job in found] == group["jobIds"]
 
 
 def test_a_failure_that_says_nothing_is_a_group_all_the_same(client: testing.TestClient) -> None:

@@ -16,6 +16,7 @@ from jobplatform.journal.actions import CANCEL
 from jobplatform.keeper import Keeper
 from jobplatform.models import database
 from jobplatform.queries.filter import JobFilter
+from jobplatform.queries.likeness import Likeness
 from jobplatform.queries.search import Search
 from jobplatform.states import Event, Status
 from tests.services.journal import claimed_job, history, new_job, open_jobs, queued_job, read, settle, status
@@ -138,6 +139,21 @@ def test_jobs_that_come_after_the_action_are_none_of_it(journal_url: str) -> Non
     assert count(journal_url, "cancelled") == 1
 
 
+def test_a_group_of_failures_is_retried_and_no_other_job(journal_url: str) -> None:
+    errors = [f'{{"kind":"error","type":"OSError","message":"{said}"}}' for said in ("at 1", "at 2", "elsewhere")]
+    claims = [claimed_job() for _ in errors]
+    for claim, error in zip(claims, errors, strict=True):
+        settle(claim, Event.FAILED, error=error)
+    which = JobFilter(statuses=(Status.FAILED,), failure=Likeness("error", "OSError", "at <n>"))
+
+    action_id = act(RETRY, which, reason="it is back")
+    finish(1)
+
+    assert action(journal_url, action_id)["changed"] == 2
+    retried = read(journal_url, "SELECT job_id::text FROM transitions WHERE event = 'resubmitted' ORDER BY id")
+    assert retried == [(claim.job_id,) for claim in claims[:2]]
+
+
 def test_a_job_that_fails_again_is_not_retried_by_the_same_action(journal_url: str) -> None:
     for _ in range(4):
         settle(claimed_job(), Event.FAILED)
@@ -156,6 +172,7 @@ def test_a_job_that_fails_again_is_not_retried_by_the_same_action(journal_url: s
         JobFilter(statuses=(Status.QUEUED, Status.FAILED), types=("PROBE",), priority="high", tag="a"),
         JobFilter(search=Search("$.n=1"), created_after=datetime(2020, 1, 31, tzinfo=UTC)),
         JobFilter(created_before=datetime.now(UTC) - timedelta(days=1), search=Search('"ü')),
+        JobFilter(failure=Likeness("error", "KeyError", "<text>"), finished_after=datetime(2020, 1, 31, tzinfo=UTC)),
     ],
 )
 def test_a_filter_is_kept_as_it_was_given(which: JobFilter) -> None:

@@ -1,11 +1,12 @@
 """Why jobs failed of late: the newest failed ones, put together by what went wrong."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from jobplatform.queries.likeness import LOOKED_AT as MESSAGE_LOOKED_AT
+from jobplatform.queries.likeness import Likeness, without_variables
 from jobplatform.queries.snapshot import rows
 
 #: So many of the newest failed jobs are looked at.
@@ -13,25 +14,14 @@ LOOKED_AT: Final = 10_000
 #: Of each group, so many jobs are named.
 NAMED: Final = 5
 
-_MESSAGE_LIMIT: Final = 300
-
 _FAILED: Final = f"""
-    SELECT j.type, e.kind, e.type, left(e.message, 2 * {_MESSAGE_LIMIT}), j.finished_at, j.id::text
+    SELECT j.type, e.kind, e.type, left(e.message, {MESSAGE_LOOKED_AT}), j.finished_at, j.id::text
     FROM (SELECT id, type, error, created_at, finished_at FROM jobs WHERE status = 'failed'
           ORDER BY created_at DESC, id DESC LIMIT {LOOKED_AT}) AS j
     CROSS JOIN LATERAL json_to_record(j.error) AS e(kind text, type text, message text)
     WHERE json_typeof(j.error) = 'object' AND (%(since)s::timestamptz IS NULL OR j.finished_at >= %(since)s)
     ORDER BY j.created_at DESC, j.id DESC
 """
-
-#: What differs from one failure to the next of the same cause, and what is shown in its place.
-_VARIABLE: Final = (
-    (re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"), "<id>"),
-    (re.compile(r'"[^"]*"|“[^”]*”|(?<!\w)\'[^\']*\'(?!\w)'), "<text>"),
-    (re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+"), "<address>"),
-    (re.compile(r"\b0x[0-9a-fA-F]+\b|\b(?=[0-9a-fA-F]*[0-9])(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{8,}\b"), "<hex>"),
-    (re.compile(r"\d+(?:[.,:]\d+)*"), "<n>"),
-)
 
 
 @dataclass(slots=True)
@@ -50,6 +40,11 @@ class Failure:
     #: The newest ones.
     job_ids: list[str] = field(default_factory=list)
 
+    @property
+    def likeness(self) -> Likeness:
+        """What their errors have in common."""
+        return Likeness(self.kind, self.error, self.message)
+
 
 def failures(since: datetime | None) -> list[Failure]:
     """Groups of those of the newest failed jobs that failed at this time or later; the largest group first."""
@@ -67,11 +62,3 @@ def _grouped(failed: Iterable[tuple[Any, ...]]) -> list[Failure]:
         if len(group.job_ids) < NAMED:
             group.job_ids.append(job_id)
     return sorted(groups.values(), key=lambda group: (-group.count, -group.last_at.timestamp()))
-
-
-def without_variables(message: str) -> str:
-    """A message's first line with placeholders for ids, quoted texts, addresses and numbers."""
-    line = message.strip().partition("\n")[0]
-    for pattern, placeholder in _VARIABLE:
-        line = pattern.sub(placeholder, line)
-    return line[:_MESSAGE_LIMIT]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from jobplatform.queries.likeness import Likeness
 from jobplatform.queries.search import Search
 from jobplatform.states import Status
 
@@ -21,13 +22,11 @@ class JobFilter:
     #: Accepted after this time, and before that one.
     created_after: datetime | None = None
     created_before: datetime | None = None
+    #: Final since a time after this one.
+    finished_after: datetime | None = None
     search: Search | None = None
-
-    def condition(self) -> tuple[str, list[Any]]:
-        """Its SQL over a row of ``jobs``, with the values of its parameters."""
-        parts = list(self.parts())
-        sql = " AND ".join(part for part, _ in parts)
-        return sql or "true", [value for _, values in parts for value in values]
+    #: With such an error. Its message cannot be told in SQL: who reads the jobs looks at it.
+    failure: Likeness | None = None
 
     def parts(self, besides: str = "") -> Iterator[tuple[str, list[Any]]]:
         """Its conditions one by one, except that on the column ``besides``."""
@@ -40,8 +39,12 @@ class JobFilter:
         if self.tag is not None and besides != "tag":
             yield "%s = ANY(tags)", [self.tag]
         yield from self.times()
+        if self.finished_after is not None:
+            yield "finished_at > %s", [self.finished_after]
         if self.search is not None:
             yield self.search.condition()
+        if self.failure is not None:
+            yield self.failure.condition()
 
     def times(self) -> Iterator[tuple[str, list[Any]]]:
         """Those of its conditions that bound ``created_at``."""

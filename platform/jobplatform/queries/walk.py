@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from jobplatform.queries.estimate import estimated_rows
 from jobplatform.queries.filter import JobFilter
+from jobplatform.queries.likeness import LOOKED_AT
 from jobplatform.queries.snapshot import rows
 from jobplatform.states import Status
 
@@ -114,16 +115,18 @@ def _some_may_not_fit(which: JobFilter, sources: list[_Source]) -> bool:
 
 #: What is asked of each job on the way, beside its place.
 _COLUMNS: Final = (
-    "j.status, j.type, j.priority, j.tags, j.payload,"
+    "j.status, j.type, j.priority, j.tags, j.finished_at, j.payload, j.error,"
     " pg_column_size(j.payload) + coalesce(pg_column_size(j.result), 0) + coalesce(pg_column_size(j.error), 0)"
     " AS stored"
 )
 
 #: Passes a piece of the way. Of the jobs that it passes it answers those that fit, and the last one.
 _PIECE: Final = """
-SELECT id::text, created_at, stored, fits, passed = {piece} OR searched > {most_searched} AS goes_on
+SELECT id::text, created_at, stored, fits, passed = {piece} OR searched > {most_searched} AS goes_on,
+       {said} AS said
 FROM (
-    SELECT id, created_at, stored, searched, number, coalesce({condition}, false) AS fits, count(*) OVER () AS passed
+    SELECT id, created_at, stored, searched, number, error, coalesce({condition}, false) AS fits,
+           count(*) OVER () AS passed
     FROM (
         SELECT *, row_number() OVER way AS number, sum({searched}) OVER way AS searched
         FROM ({way}) AS way
@@ -152,11 +155,16 @@ def _pass(
         condition=" AND ".join(("stored IS NOT NULL", *(part for part, _ in parts))),
         searched="coalesce(pg_column_size(payload), 0)" if which.search else "0",
         most_searched=MOST_SEARCHED,
+        said=f"CASE WHEN fits THEN left(error->>'message', {LOOKED_AT}) END" if which.failure else "NULL",
     )
     # The conditions come before the ways in the text of the statement.
     values = [value for _, of_one in (*parts, *ways) for value in of_one]
     passed = rows(sql, values)
-    fitting = [Found(Position(at, id), stored) for id, at, stored, fits, _ in passed if fits]  # noqa: A001
+    fitting = [
+        Found(Position(at, id), stored)
+        for id, at, stored, fits, _, said in passed  # noqa: A001
+        if fits and (which.failure is None or which.failure.is_of(said))
+    ]
     goes_on = bool(passed) and passed[-1][4]
     return fitting, Position(passed[-1][1], passed[-1][0]) if goes_on else None
 
