@@ -12,6 +12,11 @@ from api.answers import Answers
 from api.batch import Batch
 from api.counts import Counting, JobCounts
 from api.cursor import Cursors
+from api.dashboard.faults import Faults
+from api.dashboard.page import Pages
+from api.dashboard.parts import Parts
+from api.dashboard.routes import add_dashboard
+from api.dashboard.session import Sessions
 from api.docs_page import DocsFiles, DocsPage, OpenApi, ProblemPages
 from api.errors import answer_errors
 from api.events import Events, JobEvents
@@ -91,10 +96,13 @@ def create_app(
     broker: JobBroker, reader: Reader, inquiries: Inquiries, settings: Settings, counts: Counts | None = None
 ) -> App:
     """Build an app from its parts."""
-    app = App(Gate(settings))
+    findings = Findings(inquiries)
+    sessions = Sessions(findings, settings.api_keys)
+    pages = Pages(sessions)
+    faults = Faults(pages)
+    app = App(Gate(settings, sessions, faults))
     # The writer answers at the deadline; this one ends the wait where it does not come to it.
     answers = Answers(settings.submit_timeout + 250)
-    findings = Findings(inquiries)
     cursors = Cursors(findings)
     counting = Counting(findings, counts)
     places = Places()
@@ -131,7 +139,20 @@ def create_app(
     app.add_route("/actions/{action_id}", OneAction(findings))
     app.add_route("/jobs/{job_id}/events", JobEvents(reader, answers, streams))
     app.add_route("/events", Events(streams))
-    answer_errors(app)
+    parts = Parts(
+        pages=pages,
+        broker=broker,
+        reader=reader,
+        findings=findings,
+        cursors=cursors,
+        counting=counting,
+        answers=answers,
+        ready=ready,
+        queues=queues,
+        settings=settings,
+    )
+    add_dashboard(app, parts)
+    answer_errors(app, faults.write)
     return app
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 import falcon
@@ -9,6 +10,8 @@ import falcon.asgi
 
 from api.problems import INTERNAL_ERROR, METHOD_NOT_ALLOWED, NOT_FOUND, UNAVAILABLE, Problem, document
 from jobplatform.errors import DatabaseUnavailable, NothingDone
+
+Write = Callable[[Any, Any, falcon.HTTPError], None]
 
 #: When to come back after a 503, in seconds.
 RETRY_AFTER: Final = {"Retry-After": "2"}
@@ -19,9 +22,9 @@ _SILENCE: Final = 10.0
 _log: Final = logging.getLogger("api")
 
 
-def answer_errors(app: falcon.asgi.App[Any, Any]) -> None:
-    """Make the app answer every error, Falcon's own included, with a problem document."""
-    app.set_error_serializer(_write)
+def answer_errors(app: falcon.asgi.App[Any, Any], write: Write | None = None) -> None:
+    """Make the app answer every error, Falcon's own included, with a problem document, or as ``write`` does."""
+    app.set_error_serializer(write or write_problem)
     app.add_error_handler(falcon.HTTPRouteNotFound, _route_not_found)
     app.add_error_handler(falcon.HTTPMethodNotAllowed, _method_not_allowed)
     app.add_error_handler(DatabaseUnavailable, _Unavailable().answer)
@@ -33,7 +36,8 @@ def in_general(error: DatabaseUnavailable) -> str:
     return str(error) if isinstance(error, NothingDone) else "Postgres does not answer."
 
 
-def _write(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError) -> None:
+def write_problem(req: Any, resp: Any, error: falcon.HTTPError) -> None:
+    """Write an error as a problem document."""
     resp.data = document(error, req.path)
     resp.content_type = "application/problem+json"
     resp.set_header("Cache-Control", "no-store")

@@ -11,7 +11,11 @@ SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _SUBMITTING: Final = frozenset({"/jobs", "/jobs/batch"})
 _OPEN: Final = frozenset({"/health", "/ready", "/docs"})
-_OPEN_BELOW: Final = ("/docs/", "/problems/")
+_OPEN_BELOW: Final = ("/docs/", "/problems/", "/ui/static/")
+#: Pages that need another scope than what they show or do would say.
+_SIGN_IN: Final = "/ui/sign-in"
+_SIGN_OUT: Final = "/ui/sign-out"
+_SUBMITTING_BELOW: Final = "/ui/types/"
 
 
 class Keys:
@@ -38,8 +42,14 @@ class Keys:
 
 def scope_for(method: str, path: str) -> str | None:
     """The scope that a request needs; None if anybody may send it."""
-    if path in _OPEN or path.startswith(_OPEN_BELOW):
+    if path in _OPEN or path == _SIGN_IN or path.startswith(_OPEN_BELOW):
         return None
-    if method in SAFE:
+    if method in SAFE or path == _SIGN_OUT:
         return "read"
-    return "submit" if path in _SUBMITTING and method == "POST" else "operate"
+    submits = path in _SUBMITTING or path.startswith(_SUBMITTING_BELOW)
+    return "submit" if submits and method == "POST" else "operate"
+
+
+def is_page(path: str) -> bool:
+    """Whether a path is one of the dashboard's, which people see and sign in to."""
+    return path == "/" or path.startswith("/ui/")

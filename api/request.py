@@ -9,6 +9,7 @@ from api.room import Share
 
 _UNIDENTIFIED: Final = {"Accept-Encoding": "identity"}
 _JSON_ONLY: Final = {"Accept-Post": "application/json"}
+_FORM: Final = "application/x-www-form-urlencoded"
 
 
 #: Who asks where no keys are.
@@ -16,7 +17,7 @@ ANONYMOUS: Final = "anonymous"
 
 
 class Request(falcon.asgi.Request):
-    """Falcon's request, with a way of our own to read a JSON body.
+    """Falcon's request, with a way of our own to read a body.
 
     Falcon's stream takes a disconnect, and the server's giving up on a stalled body, for the end of the body.
     """
@@ -45,7 +46,15 @@ class Request(falcon.asgi.Request):
             Problem: it says that it is something else (415), is longer (413), did not arrive whole (400), or there is
                 no room for it (503).
         """
-        self._refuse_what_is_no_json()
+        self._refuse_what_is_not("application/json", _JSON_ONLY)
+        return await self._whole_body(limit, share)
+
+    async def form_body(self, limit: int) -> bytes:
+        """The whole body, of at most `limit` bytes, that the headers say is a form. Raises as `json_body` does."""
+        self._refuse_what_is_not(_FORM, {})
+        return await self._whole_body(limit, None)
+
+    async def _whole_body(self, limit: int, share: Share | None) -> bytes:
         expected = self.content_length
         if expected is not None and expected > limit:
             raise _too_large(limit)
@@ -72,15 +81,13 @@ class Request(falcon.asgi.Request):
             raise incomplete()
         return bytes(body)
 
-    def _refuse_what_is_no_json(self) -> None:
+    def _refuse_what_is_not(self, wanted: str, headers: dict[str, str]) -> None:
         content_type = self.content_type
-        if content_type != "application/json" and (
-            content_type is None or content_type.partition(";")[0].strip().lower() != "application/json"
+        if content_type != wanted and (
+            content_type is None or content_type.partition(";")[0].strip().lower() != wanted
         ):
             said = f"not {content_type}" if content_type else "and the header must say so"
-            raise Problem(
-                UNSUPPORTED_MEDIA_TYPE, f"The Content-Type must be application/json, {said}.", headers=_JSON_ONLY
-            )
+            raise Problem(UNSUPPORTED_MEDIA_TYPE, f"The Content-Type must be {wanted}, {said}.", headers=headers)
         encoding = self.get_header("Content-Encoding")
         if encoding is not None and encoding.strip().lower() != "identity":
             raise Problem(
