@@ -110,16 +110,36 @@ class Actions:
         """Put an action on record: a keeper does it. With ``dryRun`` only count."""
         body = await read_body(req, ActionBody, ENVELOPE_BYTES, required=True)
         which = _filter(body.filter)
-        count = await self._findings.ask(bulk.count, body.kind, which)
+        count = await self.count(body.kind, which)
         if body.dry_run:
             reply(resp, msgspec.json.encode(Matched(count.matched, count.bounded)), NO_STORE)
             return
+        row = await self.record(req, body.kind, which, count.matched, body.reason)
+        resp.status = falcon.HTTP_202
+        resp.set_header("Location", f"/actions/{row.id}")
+        reply(resp, msgspec.json.encode(_view(row)), NO_STORE)
+
+    async def count(self, kind: str, which: JobFilter) -> bulk.Count:
+        """How many jobs an action would be done to.
+
+        Raises:
+            DatabaseUnavailable: Postgres does not answer in time.
+        """
+        return await self._findings.ask(bulk.count, kind, which)
+
+    async def record(self, req: Request, kind: str, which: JobFilter, matched: int, reason: str | None) -> ActionRow:
+        """Put an action on record for whoever sent this request. ``matched`` is what was counted.
+
+        Raises:
+            Problem: it is not known whether it is on record (503).
+            NothingDone: it certainly is not.
+        """
         item = RecordAction(
-            kind=body.kind,
+            kind=kind,
             filter=bulk.filter_json(which),
-            matched=count.matched,
+            matched=matched,
             who=req.who,
-            reason=body.reason,
+            reason=reason,
             request_id=req.request_id,
             deadline=time.monotonic() + self._timeout,
         )
@@ -129,13 +149,10 @@ class Actions:
             raise
         except DatabaseUnavailable as error:
             raise _not_known(error, item.id) from error
-        row = ActionRow(
+        return ActionRow(
             item.id, item.kind, item.filter, item.reason, item.who, item.request_id, item.matched, 0, 0, created_at,
             created_at, None, None,
         )  # fmt: skip
-        resp.status = falcon.HTTP_202
-        resp.set_header("Location", f"/actions/{item.id}")
-        reply(resp, msgspec.json.encode(_view(row)), NO_STORE)
 
 
 class OneAction:
