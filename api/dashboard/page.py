@@ -12,7 +12,7 @@ import falcon.asgi
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from api.dashboard import wording
-from api.dashboard.form import Form, read_form
+from api.dashboard.form import FORM_BYTES, Form, read_form
 from api.dashboard.session import Sessions
 from api.dashboard.static_files import Files
 from api.problems import FORBIDDEN, Problem
@@ -101,13 +101,13 @@ class Pages:
         """A page without a head, for whoever is not signed in, or where nothing else works."""
         return self._render(template, values)
 
-    async def form(self, req: Request) -> Form:
+    async def form(self, req: Request, limit: int = FORM_BYTES) -> Form:
         """The form that a page of ours, shown to this very person, has sent.
 
         Raises:
             Problem: it is none (400, 413, 415), or another page's (403).
         """
-        form = await read_form(req)
+        form = await read_form(req, limit)
         if not (await self.sessions.of(req)).has_token(form.text("csrf")):
             raise Problem(FORBIDDEN, "This form was not made for you, or is too old. Load its page again.")
         return form

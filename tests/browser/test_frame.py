@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.services.axe import faults_of
 from tests.services.dashboard import Dashboard
 
 
@@ -43,3 +44,13 @@ def test_live_updates_and_colours_stay_as_they_were_set(page: Page, open_pages: 
 
     expect(live).to_have_attribute("aria-pressed", "false")
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_axe_finds_no_fault(page: Page, open_pages: Dashboard, colours: str) -> None:
+    page.emulate_media(color_scheme="dark" if colours == "dark" else "light")
+    page.goto(open_pages.url)
+    assert faults_of(page) == []
+
+    page.keyboard.press("?")
+    assert faults_of(page) == []
