@@ -17,7 +17,7 @@ import msgspec
 import redis
 
 from jobplatform import bulk, journal
-from jobplatform.connection import give_up_connection, is_mistake, line_of, open_connection
+from jobplatform.connection import blames_a_value, give_up_connection, is_mistake, line_of, open_connection
 from jobplatform.death_watch import DeathWatch
 from jobplatform.hints import NAMESPACE, HintSender, bodies_key, queue_key
 from jobplatform.journal import keepers
@@ -43,6 +43,12 @@ _PAUSE_OF_SUSPICION: Final = 0.25
 
 #: A look for lost hints that takes longer, in seconds, is followed by a rest.
 _LONG_LOOK: Final = 0.5
+
+#: Seconds between two looks for something to add up; after an error that would come again at once; and, where one bite
+#: follows the other, so many times as long as the bite took: it takes a quarter of the time at the most.
+_TALLY_EVERY: Final = 5.0
+_TALLY_AFTER_ERROR: Final = 60.0
+_TALLY_REST: Final = 3
 
 #: Seconds between two ticks at the least.
 _SHORTEST_PAUSE: Final = 0.01
@@ -72,6 +78,7 @@ class Keeper:
         self._sweep_at = time.monotonic() + random.uniform(0, _SWEEP_EVERY)  # noqa: S311
         self._sweeping: Iterator[object] | None = None
         self._forgets = True
+        self._tally_at = time.monotonic() + random.uniform(0.5, 1.0) * _TALLY_EVERY  # noqa: S311
         self._rest_until = dict.fromkeys(QUEUES, 0.0)
         self._id: int | None = None
         self._done = keepers.Done()
@@ -133,6 +140,7 @@ class Keeper:
         acts = self._act()
         self._sweep()
         forgotten = self._forget()
+        self._tally()
         tick = self._settings.keeper_tick / 1000
         self._done += keepers.Done(released, rescued, sum(resent))
         if time.monotonic() - self._told_at >= tick:
@@ -141,6 +149,7 @@ class Keeper:
             return _SHORTEST_PAUSE  # there is more, and meanwhile another worker may have died
         if self._deaths.suspects_someone:
             tick = min(tick, _PAUSE_OF_SUSPICION)
+        tick = min(tick, max(_SHORTEST_PAUSE, self._tally_at - time.monotonic()))
         due = journal.next_due()
         # What is due and was not released is in another keeper's hands for a moment.
         return tick if due is None else min(tick, max(_SHORTEST_PAUSE, due))
@@ -219,12 +228,28 @@ class Keeper:
             self._sweeping = None
 
     def _forget(self) -> int:
-        """Delete idempotency keys that have expired, a batch at the most, until there are no more of them."""
+        """Delete idempotency keys and tallies that have had their time, a batch of each, until there are no more."""
         if not self._forgets:
             return 0
-        forgotten = journal.forget_expired(BATCH_SIZE)
+        forgotten = max(journal.forget_expired(BATCH_SIZE), journal.forget_tallies(BATCH_SIZE))
         self._forgets = forgotten == BATCH_SIZE
         return forgotten
+
+    def _tally(self) -> None:
+        """Now and again add up what has happened, a bite at the most. What goes wrong there keeps nothing else."""
+        if time.monotonic() < self._tally_at:
+            return
+        began = time.monotonic()
+        try:
+            more = journal.add_up()
+        except Exception as error:
+            if not blames_a_value(error):
+                raise
+            log.critical("Nothing can be added up: %s", line_of(error), exc_info=is_mistake(error))
+            self._tally_at = time.monotonic() + _TALLY_AFTER_ERROR
+            return
+        now = time.monotonic()
+        self._tally_at = now + (_TALLY_REST * (now - began) if more else _TALLY_EVERY)
 
     def _tell(self) -> None:
         if self._id is not None:

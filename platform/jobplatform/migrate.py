@@ -20,6 +20,11 @@ _ADOPT: Final = f"""
     UPDATE transitions SET xid = '3'
     WHERE xid > '3' AND id <= (SELECT max(id) FROM transitions WHERE {_RESTORED})
 """
+#: The tallies came along, and hold all of it but what happened in the last seconds before the dump.
+_TALLIED: Final = """
+    UPDATE tally_position SET xid = '3', id = (SELECT max(id) FROM transitions WHERE xid = '3')
+    WHERE xid > '3'
+"""
 
 
 class MigrationFailed(PlatformError):
@@ -82,7 +87,7 @@ def _adopt(connection: psycopg2.extensions.connection) -> None:
     transition, is as old, whatever its transaction. Among themselves all these stay in the order of their ids.
     """
     if _run(connection, _IS_RESTORED) == [(True,)]:
-        _run(connection, _ADOPT)
+        _run(connection, f"BEGIN; {_ADOPT}; {_TALLIED}; COMMIT")
 
 
 def _run(connection: psycopg2.extensions.connection, sql: str) -> list[tuple[Any, ...]]:

@@ -259,6 +259,39 @@ class Action(Table):
         table_name = "actions"
 
 
+class Tally(Table):
+    """What ended in a span of time."""
+
+    span = IntegerField()
+    type = TextField()
+    at = DateTimeTZField()
+    queue = TextField()
+    completed = IntegerField()
+    failed = IntegerField()
+    cancelled = IntegerField()
+    retry_planned = IntegerField()
+    rescued = IntegerField()
+    interrupted = IntegerField()
+    waits = ArrayField(IntegerField, index=False)
+    runs = ArrayField(IntegerField, index=False)
+
+    class Meta:
+        table_name = "tallies"
+        primary_key = CompositeKey("span", "type", "at", "queue")
+
+
+class TallyPosition(Table):
+    """How far the tallies have come."""
+
+    single = BooleanField(primary_key=True)
+    xid = Xid8Field()
+    id = BigIntegerField()
+    tallied_at = DateTimeTZField()
+
+    class Meta:
+        table_name = "tally_position"
+
+
 class Secret(Table):
     """What the processes of a deployment sign with."""
 
@@ -290,6 +323,8 @@ MODELS: Final[tuple[type[Any], ...]] = (
     IdempotencyKey,
     PausedQueue,
     Action,
+    Tally,
+    TallyPosition,
     Secret,
     SchemaMigration,
 )

@@ -23,6 +23,7 @@ _EMPTIED = (
     "idempotency_keys",
     "paused_queues",
     "actions",
+    "tallies",
 )
 
 

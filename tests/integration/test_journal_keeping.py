@@ -3,7 +3,6 @@
 import random
 import threading
 from collections import defaultdict
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +12,7 @@ from jobplatform import journal
 from jobplatform.journal import Claimed, Hint, Settle
 from jobplatform.journal.hint import time_of
 from jobplatform.states import Event
+from tests.services.crowd import Crowd
 from tests.services.journal import (
     a_claim,
     claimed_job,
@@ -219,38 +219,6 @@ def test_resending_a_job_for_months_does_not_overflow(journal_url: str) -> None:
     read(journal_url, "UPDATE jobs SET resends = 100000")
 
     assert [hint.job_id for hint in resend(journal_url)] == [job_id]
-
-
-class Crowd:
-    """Threads, each with a connection of its own, that do the same thing at once. None may fail."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._failures: list[BaseException] = []
-        self._threads: list[threading.Thread] = []
-
-    def add(self, number: int, act: Callable[[random.Random], object], until: Callable[[int], bool]) -> None:
-        """So many threads, each of which acts until told: ``until`` gets the number of its acts so far."""
-        for seed in range(number):
-            self._threads.append(threading.Thread(target=self._act, args=[seed, act, until]))
-            self._threads[-1].start()
-
-    def join(self) -> None:
-        for thread in self._threads:
-            thread.join()
-        assert self._failures == []
-        self._threads.clear()
-
-    def _act(self, seed: int, act: Callable[[random.Random], object], until: Callable[[int], bool]) -> None:
-        chance = random.Random(seed)  # noqa: S311
-        done = 0
-        with connected(self._url):
-            while not until(done):
-                try:
-                    act(chance)
-                except Exception as error:
-                    self._failures.append(error)
-                done += 1
 
 
 def test_p7_overlapping_batches_of_several_connections_do_not_deadlock(journal_url: str) -> None:

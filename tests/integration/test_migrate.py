@@ -10,13 +10,14 @@ import psycopg2
 import pytest
 
 from jobplatform.errors import DatabaseUnavailable
+from jobplatform.journal import add_up
 from jobplatform.local.binaries import postgres_bin
 from jobplatform.local.postgres import Postgres
 from jobplatform.migrate import _IS_RESTORED, init_sql, migrate, migrations
 from jobplatform.queries import feed
 from jobplatform.queries.counts import Counts, Kind
 from jobplatform.queries.feed import Position
-from tests.services.journal import connected, new_job, open_jobs, queued_job, read
+from tests.services.journal import claimed_job, connected, new_job, open_jobs, queued_job, read, settle
 from tests.services.processes import Processes
 
 
@@ -95,6 +96,24 @@ def test_a_history_from_another_cluster_is_counted_and_told_like_any_other(empty
         assert {after[job_id] for job_id in restored} == {"3"}
         assert after[own] == before[own]
         assert [row.job_id for row in feed.page(Position(0, 0), 10)] == [*restored, own]
+
+
+def test_tallies_from_another_cluster_go_on_with_what_happens_here(empty_url: str) -> None:
+    migrate(empty_url)
+    with connected(empty_url):
+        settle(claimed_job())
+        add_up(pause=0)
+        read(
+            empty_url,
+            "UPDATE transitions SET xid = (10000000000 + id)::text::xid8;"
+            "UPDATE tally_position SET xid = (10000000000 + id)::text::xid8",
+        )
+
+        assert migrate(empty_url) == []
+        settle(claimed_job())
+        add_up(pause=0)
+
+        assert read(empty_url, "SELECT sum(completed) FROM tallies WHERE type = '' GROUP BY span") == [(2,), (2,)]
 
 
 def test_where_nothing_was_restored_a_look_at_the_end_of_an_index_is_all(empty_url: str) -> None:

@@ -2,8 +2,8 @@
 
 Each operation is a module with an item (what is asked), an answer, and one statement that takes a batch of items: a
 compare-and-set on the job rows together with the transitions that tell of it. `commit` runs a mixed batch of items in
-one transaction. The keeper's operations (`release`, `resend`) choose their rows themselves and are transactions of
-their own.
+one transaction. The keeper's operations (`release`, `resend`, `add_up`) choose their rows themselves and are
+transactions of their own.
 """
 
 from jobplatform.journal.actions import RecordAction
@@ -22,6 +22,7 @@ from jobplatform.journal.rescue import Rescued, rescue
 from jobplatform.journal.resend import resend
 from jobplatform.journal.resubmit import Resubmit, ResubmitAnswer
 from jobplatform.journal.settle import Settle, Settled
+from jobplatform.journal.tallies import add_up, forget_tallies
 
 __all__ = [
     "Accepted",
@@ -49,8 +50,10 @@ __all__ = [
     "ResumeQueue",
     "Settle",
     "Settled",
+    "add_up",
     "commit",
     "forget_expired",
+    "forget_tallies",
     "next_due",
     "release",
     "rescue",
