@@ -76,13 +76,22 @@ class JobCancel(JobActs):
         """Cancel a job that waits; ask one that runs to stop (202)."""
         key = parse_job_id(job_id)
         body = await read_body(req, ReasonBody, ENVELOPE_BYTES)
-        found: CancelAnswer = await self._act(Cancel(key, req.who, body.reason, req.request_id, self._deadline))
+        cancelled = await self.cancel(req, key, body.reason)
+        await self._show(resp, key)
+        resp.status = falcon.HTTP_200 if cancelled else falcon.HTTP_202
+
+    async def cancel(self, req: Request, key: str, reason: str | None) -> bool:
+        """Cancel for whoever sent this request. Whether it is done: a running job has only been asked to stop.
+
+        Raises:
+            Problem: there is no such job (404), or it is final (409).
+        """
+        found: CancelAnswer = await self._act(Cancel(key, req.who, reason, req.request_id, self._deadline))
         if found.status is None:
-            raise not_found(job_id)
+            raise not_found(key)
         if found.event is None and found.status is not Status.RUNNING:
             raise Problem(JOB_FINISHED, _over(found.status))
-        await self._show(resp, key)
-        resp.status = falcon.HTTP_200 if found.event is Event.CANCELLED else falcon.HTTP_202
+        return found.event is Event.CANCELLED
 
 
 class JobRetry(JobActs):
@@ -92,16 +101,24 @@ class JobRetry(JobActs):
         """Queue the job again, with another payload if one is given."""
         key = parse_job_id(job_id)
         body = await read_body(req, RetryBody, self._max_payload_bytes + ENVELOPE_BYTES)
-        payload = None
-        if (given := bytes(body.payload)) not in (b"", b"null"):
-            payload = self._checked((await self._row(key)).type, given)
-        item = Resubmit(key, req.who, body.reason, req.request_id, payload, self._deadline)
-        found = await self._resubmit(item)
+        await self.retry(req, key, body.reason, bytes(body.payload))
+        await self._show(resp, key)
+
+    async def retry(self, req: Request, key: str, reason: str | None, payload: bytes) -> None:
+        """Queue the job again for whoever sent this request. Without a payload, or with ``null``, it keeps its own.
+
+        Raises:
+            Problem: there is no such job (404), it is neither failed nor cancelled, or its unique key is taken (409);
+                the payload is too long (413), or has faults (422).
+        """
+        checked = None
+        if payload not in (b"", b"null"):
+            checked = self._checked((await self._row(key)).type, payload)
+        found = await self._resubmit(Resubmit(key, req.who, reason, req.request_id, checked, self._deadline))
         if found.status is None:
-            raise not_found(job_id)
+            raise not_found(key)
         if found.event is None:
             raise _refusal(found.status, found.holder)
-        await self._show(resp, key)
 
     async def _resubmit(self, item: Resubmit) -> ResubmitAnswer:
         try:

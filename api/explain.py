@@ -12,7 +12,7 @@ from api.reasons import Circumstances, Reason, reasons
 from api.reply import reply
 from api.request import Request
 from jobplatform.job_actor import JobActor
-from jobplatform.queries.facts import facts
+from jobplatform.queries.facts import Facts, facts
 from jobplatform.settings import Settings
 from jobplatform.states import Status
 
@@ -45,13 +45,21 @@ class Explain:
 
     async def on_get(self, _req: Request, resp: falcon.asgi.Response, job_id: str) -> None:
         """Say why, what matters most first."""
-        job = await self._findings.ask(facts, parse_job_id(job_id))
-        if job is None:
-            raise not_found(job_id)
-        redis = await self._look_at_redis() if job.status == Status.QUEUED else None
-        actor = self._types.get(job.type)
-        limit = actor.options.get("time_limit", self._time_limit) if actor else None
-        found = reasons(job, Circumstances(redis, self._suspect_from, limit))
+        job, found = await self.reasons(parse_job_id(job_id))
         reply(resp, msgspec.json.encode(Explanation(job.id, job.status, found[0].message, found)))
 
     on_head = on_get
+
+    async def reasons(self, key: str) -> tuple[Facts, list[Reason]]:
+        """The facts about a job, and the reasons that follow from them.
+
+        Raises:
+            Problem: there is no such job (404).
+        """
+        job = await self._findings.ask(facts, key)
+        if job is None:
+            raise not_found(key)
+        redis = await self._look_at_redis() if job.status == Status.QUEUED else None
+        actor = self._types.get(job.type)
+        limit = actor.options.get("time_limit", self._time_limit) if actor else None
+        return job, reasons(job, Circumstances(redis, self._suspect_from, limit))

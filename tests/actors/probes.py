@@ -163,6 +163,27 @@ def die() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+@actor("TROUBLED", max_retries=5, min_backoff=200, max_backoff=400)
+def troubled() -> str:
+    """Fail twice, run until the worker is killed, and then succeed."""
+    job = current_job()
+    job.log(f"attempt {job.attempt} begins")
+    job.progress(job.attempt, 4)
+    if job.attempt <= 2:
+        raise Trouble(f"attempt {job.attempt}")
+    if job.attempt == 3:
+        _sleep(60)
+    return "at last"
+
+
+@actor("GREET")
+def greet(name: str, times: int = 1) -> str:
+    """Greet somebody who has a name."""
+    if name == "nobody":
+        raise Trouble("there is nobody to greet")
+    return ", ".join([f"Hello {name}"] * times)
+
+
 def _raise_in(thread: threading.Thread) -> None:
     from dramatiq.threading import raise_thread_exception
 

@@ -7,7 +7,7 @@ from shutil import which
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 from jobplatform.local.postgres import Postgres
 from jobplatform.local.valkey import Valkey
@@ -25,6 +25,9 @@ _OPTIONS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+#: How long to wait for what a page is to do, in milliseconds: the machine may be busy.
+_PATIENCE = 20_000
 
 _failed = pytest.StashKey[bool]()
 
@@ -56,7 +59,8 @@ def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
     If the test fails, a picture of the page is in ``.artifacts/``.
     """
     context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(_PATIENCE)
+    expect.set_options(timeout=_PATIENCE)
     page = context.new_page()
     complaints: list[str] = []
     asked: list[str] = []

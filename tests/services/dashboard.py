@@ -28,8 +28,17 @@ SCOPES = {"ada": "submit+read+operate", "grace": "read", "linus": "operate"}
 class Dashboard:
     """A running dashboard. With keys, ``keys`` has that of each name."""
 
-    def __init__(self, url: str, database_url: str, keys: dict[str, str], worker: Process | None) -> None:
+    def __init__(
+        self,
+        url: str,
+        database_url: str,
+        keys: dict[str, str],
+        worker: Process | None,
+        start_worker: Callable[[], Process],
+    ) -> None:
         self.url = url
+        #: Starts one more group of workers.
+        self.start_worker = start_worker
         self.keys = keys
         self.worker = worker
         self._database_url = database_url
@@ -68,6 +77,7 @@ class Dashboard:
 def dashboard(postgres: Postgres, valkey: Valkey) -> Iterator[Callable[..., Dashboard]]:
     """Starts one: ``start(keyed=True, worker=True, ACTORS="tests.actors.probes", …)``. All end with the context."""
     processes = Processes()
+    started: list[Dashboard] = []
     with fresh_database(postgres) as database_url:
 
         def start(*, keyed: bool = False, worker: bool = False, **settings: str) -> Dashboard:
@@ -84,16 +94,21 @@ def dashboard(postgres: Postgres, valkey: Valkey) -> Iterator[Callable[..., Dash
                 **settings,
             }
             programs = Path(sys.executable).parent
+
+            def start_worker() -> Process:
+                words = ("jobplatform.worker", "-p", "1", "-t", "4")
+                return processes.start(programs / "dramatiq", *words, environment=environment, folder=ROOT)
+
             api = processes.start(programs / "gunicorn", environment=environment, folder=ROOT)
-            running = None
-            if worker:
-                command = [programs / "dramatiq", "jobplatform.worker", "-p", "1", "-t", "4"]
-                running = processes.start(*command, environment=environment, folder=ROOT)
+            running = start_worker() if worker else None
             api.wait_for("The API listens at")
             shown = {name: key for name, (key, _) in keys.items()}
-            return Dashboard(f"http://127.0.0.1:{port}", database_url, shown, running)
+            started.append(Dashboard(f"http://127.0.0.1:{port}", database_url, shown, running, start_worker))
+            return started[-1]
 
         try:
             yield start
         finally:
+            for one in started:
+                one.client.close()
             processes.stop_all()

@@ -92,7 +92,7 @@ class Drawing:
 
     lanes: Sequence[DrawnLane]
     ticks: Sequence[tuple[Tick, Label]]
-    folds: Sequence[Stretch]
+    folds: Sequence[tuple[Stretch, Label]]
     #: Where the present is, if the job has not ended.
     now: float | None
     #: So many attempts came before those that are drawn.
@@ -113,8 +113,7 @@ def drawing(lanes: Sequence[Lane]) -> Drawing:
     live = [span for lane in shown for span in lane.spans if span.live]
     return Drawing(
         [_lane(lane, above, below, to) for above, lane, below in _with_neighbours(shown)],
-        _ticks(to),
-        to.folds,
+        *_axis(to),
         to.place(live[0].ends) if live else None,
         len(lanes) - len(shown),
         to.origin,
@@ -205,22 +204,29 @@ def _apart(one: tuple[float, float, float], other: tuple[float, float, float]) -
     return 0 if high <= low else room(high - low, place - before)
 
 
-def _ticks(to: Scale) -> list[tuple[Tick, Label]]:
-    drawn: list[tuple[Tick, Label]] = []
-    placed = [(fold.middle, -_width(fold.duration) / 2, _width(fold.duration) / 2) for fold in to.folds]
-    for number, tick in sorted(enumerate(to.ticks), key=lambda one: (one[0] % 2, one[0])):
-        width = _width(tick.label)
-        anchor, low, high = _anchored_at_the_edge(tick.place, width, number)
-        rooms = [_apart((tick.place, low, high), other) for other in placed]
+def _axis(to: Scale) -> tuple[list[tuple[Tick, Label]], list[tuple[Stretch, Label]]]:
+    """The labels above the lanes: those of folds first, then every second tick, then the others, as room allows."""
+    placed: list[tuple[float, float, float]] = []
+
+    def label(text: str, place: float, anchored: tuple[str, float, float]) -> Label:
+        anchor, low, high = anchored
+        rooms = [_apart((place, low, high), other) for other in placed]
         shown_from = None if None in rooms else max((at for at in rooms if at is not None), default=0)
         if shown_from is not None:
-            placed.append((tick.place, low, high))
-        drawn.append((tick, Label(tick.label, tick.place, anchor, shown_from)))
-    return sorted(drawn, key=lambda one: one[0].place)
+            placed.append((place, low, high))
+        return Label(text, place, anchor, shown_from)
+
+    folds = [(fold, label(fold.duration, fold.middle, _at_the_edge(fold.middle, fold.duration))) for fold in to.folds]
+    ticks = [
+        (number, tick, label(tick.label, tick.place, _at_the_edge(tick.place, tick.label)))
+        for number, tick in sorted(enumerate(to.ticks), key=lambda one: (one[0] % 2, one[0]))
+    ]
+    return [(tick, of_tick) for _, tick, of_tick in sorted(ticks, key=lambda one: one[0])], folds
 
 
-def _anchored_at_the_edge(place: float, width: float, number: int) -> tuple[str, float, float]:
-    if number == 0 and place == 0:
+def _at_the_edge(place: float, text: str) -> tuple[str, float, float]:
+    width = _width(text)
+    if place < 1:
         return "start", 0.0, width
     if place > 94:
         return "end", -width, 0.0

@@ -13,7 +13,7 @@ from jobplatform.states import Event, Status
 
 #: The picture's own size, by which all places are given.
 WIDTH: Final = 820
-HEIGHT: Final = 400
+HEIGHT: Final = 382
 NODE_WIDTH: Final = 104
 NODE_HEIGHT: Final = 34
 
@@ -53,10 +53,10 @@ ARROWS: Final = (
     Arrow(Event.STARTED, Status.QUEUED, Status.RUNNING, "M342 160 H494", (420, 152)),
     Arrow(Event.RESCUED, Status.RUNNING, Status.QUEUED, "M536 143 C510 100 340 100 312 139", (420, 104)),
     Arrow(Event.INTERRUPTED, Status.RUNNING, Status.QUEUED, "M552 143 C530 54 322 54 296 139", (420, 70)),
-    Arrow(Event.RETRY_PLANNED, Status.RUNNING, Status.RETRYING, "M536 177 Q528 250 476 250", (530, 230), "start"),
-    Arrow(Event.RELEASED, Status.RETRYING, Status.QUEUED, "M368 250 Q316 250 308 181", (312, 230), "end"),
+    Arrow(Event.RETRY_PLANNED, Status.RUNNING, Status.RETRYING, "M536 177 Q528 250 476 250", (518, 216), "end"),
+    Arrow(Event.RELEASED, Status.RETRYING, Status.QUEUED, "M368 250 Q316 250 308 181", (324, 200), "start"),
     Arrow(Event.COMPLETED, Status.RUNNING, Status.COMPLETED, "M602 160 H684", (643, 152)),
-    Arrow(Event.FAILED, Status.RUNNING, Status.FAILED, "M580 143 Q592 70 684 70", (622, 84), "start"),
+    Arrow(Event.FAILED, Status.RUNNING, Status.FAILED, "M580 143 Q592 70 684 70", (636, 64)),
     Arrow(
         Event.RESUBMITTED, Status.FAILED, Status.QUEUED, "M740 53 Q740 22 706 22 H316 Q282 22 282 56 V139", (510, 16)
     ),
@@ -68,10 +68,10 @@ ARROWS: Final = (
         (40, 240),
         "start",
     ),
-    Arrow(Event.CANCELLED, Status.QUEUED, Status.CANCELLED, "M290 177 Q290 336 364 342", (300, 300), "start"),
+    Arrow(Event.CANCELLED, Status.QUEUED, Status.CANCELLED, "M290 177 Q290 336 364 342", (309, 290), "start"),
     Arrow(Event.RESUBMITTED, Status.CANCELLED, Status.QUEUED, "M368 350 Q270 340 270 181", (262, 280), "end"),
     Arrow(Event.CANCELLED, Status.RETRYING, Status.CANCELLED, "M420 267 V329", (426, 302), "start"),
-    Arrow(Event.CANCELLED, Status.RUNNING, Status.CANCELLED, "M560 177 Q560 350 476 350", (562, 290), "start"),
+    Arrow(Event.CANCELLED, Status.RUNNING, Status.CANCELLED, "M580 177 Q594 350 476 350", (578, 290), "start"),
     Arrow(Event.RESENT, Status.QUEUED, Status.QUEUED, "M244 172 C206 176 206 212 256 181", (206, 208)),
     Arrow(Event.CANCEL_REQUESTED, Status.RUNNING, Status.RUNNING, "M590 177 C610 216 650 200 606 172", (640, 212)),
 )
@@ -112,6 +112,11 @@ class Machine:
     fenced: int
     #: The way in words.
     way: Sequence[str]
+    start: tuple[int, int] = START
+    width: int = WIDTH
+    height: int = HEIGHT
+    node_width: int = NODE_WIDTH
+    node_height: int = NODE_HEIGHT
 
 
 def machine(events: Sequence[EventRow], present: str) -> Machine:

@@ -3,7 +3,7 @@
 It is true to the clock, except where long idle times are folded: these are drawn short, and the picture says so.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -128,20 +128,32 @@ def _pieces(drawn: Sequence[Lane], origin: datetime) -> list[_Piece]:
 
 
 def _folded(pieces: Sequence[_Piece]) -> set[_Piece]:
-    folded: set[_Piece] = set()
+    folded = _fold(pieces, set(), lambda longest, _, whole: longest > _TOO_MUCH * whole)
+    more = _fold(
+        pieces, folded, lambda longest, running, whole: _vanish(running, whole) and longest > _STILL_MUCH * whole
+    )
+    shown = [piece for piece in pieces if piece not in more]
+    # Folds that do not help the runs would only hide how long the rest took.
+    return folded if _vanish(_running(shown), _sum(shown)) else more
+
+
+def _fold(pieces: Sequence[_Piece], folded: set[_Piece], wanted: Callable[[float, float, float], bool]) -> set[_Piece]:
+    """With these, fold the longest idle time as long as that is wanted."""
     while len(folded) < MOST_FOLDS:
         shown = [piece for piece in pieces if piece not in folded]
-        idle = [piece for piece in shown if piece.idle]
-        if len(shown) < 2 or not idle:
+        longest = max((piece for piece in shown if piece.idle), key=lambda piece: piece.seconds, default=None)
+        if longest is None or len(shown) < 2 or not wanted(longest.seconds, _running(shown), _sum(shown)):
             break
-        whole = _sum(shown)
-        running = _sum(piece for piece in shown if piece.running)
-        longest = max(idle, key=lambda piece: piece.seconds)
-        runs_too_small = 0 < running < _RUNS_TOO_SMALL * whole and longest.seconds > _STILL_MUCH * whole
-        if not (longest.seconds > _TOO_MUCH * whole or runs_too_small):
-            break
-        folded.add(longest)
+        folded = folded | {longest}
     return folded
+
+
+def _vanish(running: float, whole: float) -> bool:
+    return 0 < running < _RUNS_TOO_SMALL * whole
+
+
+def _running(pieces: Iterable[_Piece]) -> float:
+    return _sum(piece for piece in pieces if piece.running)
 
 
 def _sum(pieces: Iterable[_Piece]) -> float:

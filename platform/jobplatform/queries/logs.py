@@ -42,3 +42,27 @@ def logs(job_id: str, attempt: int | None, after: int, limit: int) -> tuple[list
     shown = [LogRow(*line[:4]) for line in found[:limit]]
     cut = len(found) > limit or bool(found and found[-1][4] > MOST_TEXT)
     return shown, shown[-1].id if cut else None
+
+
+_LAST_LINES: Final = f"""
+    SELECT id, attempt, at, text FROM (
+        SELECT *, sum(octet_length(text)) OVER (ORDER BY id DESC) AS length FROM (
+            SELECT id, attempt, at, text FROM job_logs
+            WHERE job_id = %(job)s::uuid AND (%(before)s::bigint IS NULL OR id < %(before)s)
+              AND (%(attempt)s::int IS NULL OR attempt = %(attempt)s)
+            ORDER BY id DESC LIMIT %(limit)s
+        ) AS last
+    ) AS measured
+    WHERE length - octet_length(text) <= {MOST_TEXT // 8}
+    ORDER BY id
+"""
+
+
+def last_logs(job_id: str, attempt: int | None, before: int | None, limit: int) -> tuple[list[LogRow], bool]:
+    """The last lines of the job, or of one attempt, before that with the id ``before``; and whether there are more
+    before them.
+    """
+    values = {"job": job_id, "attempt": attempt, "before": before, "limit": limit}
+    found = [LogRow(*row) for row in rows(_LAST_LINES, values)]
+    more = "SELECT 1 FROM job_logs WHERE job_id = %s::uuid AND id < %s AND (%s::int IS NULL OR attempt = %s) LIMIT 1"
+    return found, bool(found and rows(more, [job_id, found[0].id, attempt, attempt]))
