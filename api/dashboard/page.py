@@ -86,8 +86,8 @@ class Pages:
         """Answer with a page.
 
         Beside ``values`` and the macros, a template has: ``me`` (the `Session`: ``who``, ``csrf``, ``may(scope)``),
-        ``here`` (the address of the page), ``place`` (the path of its entry in the navigation), ``said`` (what the act
-        that led here has to say) and ``now``.
+        ``here`` (the address of the page), ``base`` (that of the platform), ``place`` (the path of its entry in the
+        navigation), ``said`` (what the act that led here has to say) and ``now``.
         """
         me = await self.sessions.of(req)
         said = ""
@@ -95,6 +95,7 @@ class Pages:
             said = unquote(req.cookies[_SAID])[:_LONGEST_SAID]
             resp.unset_cookie(_SAID, path="/")
         values |= {"me": me, "here": req.relative_uri, "place": _place(req.path), "said": said}
+        values["base"] = f"{req.forwarded_scheme}://{req.forwarded_host}"
         answer(resp, self._render(template, values))
 
     def bare(self, template: str, /, **values: Any) -> bytes:

@@ -1,0 +1,144 @@
+"""``GET /ui/jobs``: the jobs that a text of the search box means, in pages."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import urlencode
+from uuid import UUID
+
+import falcon.asgi
+import msgspec
+
+from api.dashboard.job_rows import fields_of, rows
+from api.dashboard.page import see_other
+from api.dashboard.parts import Parts
+from api.dashboard.query_text import QUALIFIERS, QueryText, read, text_of, with_statuses
+from api.parameters import Parameters, faulty
+from api.problems import Problem
+from api.request import Request
+from jobplatform.queries.brief import Brief, brief_page, in_brief, newer
+from jobplatform.queries.walk import Position
+from jobplatform.states import QUEUES, Status
+
+#: So many jobs are on a page, and so many newer ones are counted.
+LIMIT: Final = 50
+_MOST_NEWER: Final = 99
+_UUID_BYTES: Final = 16
+
+#: What may be asked for by the words of ``GET /jobs`` as well.
+_NAMED: Final = ("status", "type", "priority", "tag", "createdAfter", "createdBefore", "finishedAfter", "failure")
+
+
+class JobsPage:
+    """The list."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._pages = parts.pages
+        self._findings = parts.findings
+        self._cursors = parts.cursors
+        self._types = parts.broker.types
+
+    async def on_get(self, req: Request, resp: falcon.asgi.Response) -> None:
+        """Show a page of it; or lead to the job whose id was searched for."""
+        given = Parameters(req.params)
+        text = _text(req, given)
+        if (job_id := _id(text)) is not None:
+            see_other(resp, f"/ui/jobs/{job_id}")
+            return
+        query = read(text, datetime.now(UTC), self._types)
+        newest_first = given.choice("order", ("newest", "oldest")) != "oldest"
+        shown = await self._shown(query, newest_first, given)
+        await self._pages.show(
+            req,
+            resp,
+            "jobs.html",
+            query=query,
+            newest_first=newest_first,
+            completions=self._completions(),
+            address=lambda **words: address(**{"q": query.text, "order": "" if newest_first else "oldest", **words}),
+            with_statuses=with_statuses,
+            **shown,
+        )
+
+    on_head = on_get
+
+    async def _shown(self, query: QueryText, newest_first: bool, given: Parameters) -> dict[str, Any]:
+        cursor = given.text("cursor")
+        at_start = cursor is None and not given.yes("later")
+        if query.faults:
+            return {"rows": [], "following": None, "at_start": True, "newer": (0, False), "pinned": ""}
+        if pinned := given.text("shown", 8_000):
+            jobs = await self._findings.ask(in_brief, _ids(pinned))
+            following = None
+        else:
+            # Times such as 1h move on from page to page, so it is the text that the list is known by.
+            of = ("pages of jobs", query.text, newest_first)
+            after = await self._cursors.read(cursor, of)
+            position = None if after is None else msgspec.convert(after, Position)
+            found = await self._findings.ask(brief_page, query.filter, newest_first, position, LIMIT)
+            jobs, following = found.jobs, await self._cursors.write(found.next, of)
+        fresh = (0, False)
+        if pinned and jobs and newest_first and at_start:
+            first = Position(jobs[0].created_at, jobs[0].id)
+            fresh = await self._findings.ask(newer, query.filter, first, _MOST_NEWER)
+        return {
+            "rows": rows(jobs, query.filter.statuses),
+            "following": following,
+            "at_start": at_start,
+            "newer": fresh,
+            "pinned": _pin(jobs),
+        }
+
+    def _completions(self) -> dict[str, Any]:
+        schemas = (actor.signature.schema() for actor in self._types.values())
+        return {
+            "qualifiers": QUALIFIERS,
+            "values": {
+                "status": list(Status),
+                "type": sorted(self._types),
+                "priority": list(QUEUES),
+                "since": ["15m", "1h", "6h", "24h", "7d"],
+                "before": ["1h", "24h", "7d"],
+                "finished": ["15m", "1h", "24h", "7d"],
+                "payload.": list(fields_of(schemas)),
+            },
+        }
+
+
+def address(**words: str) -> str:
+    """The address of a list of jobs; what is empty is left out."""
+    query = urlencode({name: word for name, word in words.items() if word})
+    return f"/ui/jobs?{query}" if query else "/ui/jobs"
+
+
+def _text(req: Request, given: Parameters) -> str:
+    text = given.text("q", 10_000) or ""
+    named = {name: word for name in _NAMED if (word := req.get_param_as_list(name))}
+    words = {name: word if name in ("status", "type") else word[0] for name, word in named.items()}
+    return f"{text_of(words)} {text}".strip() if words else text.strip()
+
+
+def _id(text: str) -> str | None:
+    try:
+        return str(UUID(text)) if len(text) == 36 else None
+    except ValueError:
+        return None
+
+
+def _pin(jobs: Sequence[Brief]) -> str:
+    """The ids of the jobs that are shown, for the address that keeps just these up to date."""
+    return urlsafe_b64encode(b"".join(UUID(job.id).bytes for job in jobs)).rstrip(b"=").decode()
+
+
+def _ids(pinned: str) -> list[str]:
+    try:
+        packed = urlsafe_b64decode(pinned.encode("ascii") + b"==")
+        pieces = [packed[place : place + _UUID_BYTES] for place in range(0, len(packed), _UUID_BYTES)]
+        return [str(UUID(bytes=piece)) for piece in pieces[:LIMIT]]
+    except ValueError:
+        raise _not_pinned() from None
+
+
+def _not_pinned() -> Problem:
+    return faulty("shown", "must be as the page itself writes it")
