@@ -1,7 +1,7 @@
 """A browser: Debian's Chromium, which `make test-deps` installs, without a window; and the pages for it to show."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from shutil import which
 from urllib.parse import urlsplit
@@ -33,7 +33,7 @@ _failed = pytest.StashKey[bool]()
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Note for the fixtures of a test whether it failed."""
     report = yield
     if report.failed:

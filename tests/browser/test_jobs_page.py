@@ -30,7 +30,7 @@ def _rows(page: Page) -> Locator:
     return page.locator("table.jobs tbody tr")
 
 
-def test_without_jobs_it_says_how_to_submit_one(page: Page, stack: Callable[..., Dashboard], jobs: Dashboard) -> None:
+def test_without_jobs_it_says_how_to_submit_one(page: Page, jobs: Dashboard) -> None:
     jobs.query("DELETE FROM job_tags")
     jobs.query("DELETE FROM transitions")
     jobs.query("DELETE FROM jobs")
@@ -209,11 +209,11 @@ def test_a_key_that_may_only_look_finds_no_button(page: Page, jobs: Dashboard) -
 
 @pytest.mark.parametrize(("width", "colours"), [(1440, "light"), (1024, "dark"), (390, "light")])
 def test_axe_finds_no_fault_at_any_width(page: Page, jobs: Dashboard, width: int, colours: str) -> None:
-    jobs.submit("ECHO", {}, tags=["axe"], priority="high")
-    jobs.submit("ECHO", {}, tags=["axe"], runAt="2100-01-01T00:00:00Z")
+    jobs.submit("ECHO", {}, tags=[f"axe-{width}"], priority="high")
+    jobs.submit("ECHO", {}, tags=[f"axe-{width}"], runAt="2100-01-01T00:00:00Z")
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme="dark" if colours == "dark" else "light")
-    _open(page, jobs, "/ui/jobs?q=tag%3Aaxe")
+    _open(page, jobs, f"/ui/jobs?q=tag%3Aaxe-{width}")
 
     expect(_rows(page)).to_have_count(2)
     assert faults_of(page) == []

@@ -54,9 +54,9 @@ class Dashboard:
     def wait_for(self, job_id: str, *statuses: str) -> dict[str, Any]:
         """The job, once it is in one of these statuses."""
 
-        def job() -> dict[str, Any] | None:
+        def job() -> dict[str, Any]:
             found: dict[str, Any] = self.client.get(f"/jobs/{job_id}").json()
-            return found if found["status"] in statuses else None
+            return found if found["status"] in statuses else {}
 
         return eventually(job, what=f"{job_id} to be {' or '.join(statuses)}")
 

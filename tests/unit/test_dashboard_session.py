@@ -161,8 +161,10 @@ def test_a_cookie_is_for_pages_and_what_they_link_to_and_for_no_other_call() -> 
 
 def test_a_session_ends_with_its_key_its_time_and_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     cookie = _cookie(_client(*ENTRIES))
-    asked = lambda client: client.simulate_get("/ui/jobs", headers=cookie).status_code  # noqa: E731
     renamed = ApiKey("eve", ENTRIES[0].scopes, ENTRIES[0].digest)
+
+    def asked(client: testing.TestClient) -> int:
+        return client.simulate_get("/ui/jobs", headers=cookie).status_code
 
     assert asked(_client(*ENTRIES)) == 200
     assert asked(_client(*ENTRIES[1:])) == 303

@@ -11,7 +11,7 @@ from jobplatform.states import Status
 
 AT = datetime(2026, 11, 30, 12, tzinfo=UTC)
 BRIEF = Brief(
-    "01a20be6-a107-75d2-ae50-7bc953d8e0b0", "ECHO", "queued", "default", 0, None, None, AT, AT, None, None, None, [], False
+    "01a20be6-a107-75d2-ae50-7bc953d8e0b0", "E", "queued", "default", 0, None, None, AT, AT, None, None, None, [], False
 )  # fmt: skip
 
 

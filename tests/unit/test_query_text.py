@@ -103,7 +103,7 @@ def test_the_words_of_get_jobs_are_a_text() -> None:
         "status": ["failed"],
         "type": "EMAIL_SEND",
         "q": "$.to=ann",
-        "failure": "error:OSError:no <n>",
+        "failure": "error:E:no <n>",
         "tag": None,
     }
 
