@@ -65,9 +65,9 @@ def _row(job: Brief, gone: bool) -> Row:
 
 
 def _waits_since(job: Brief, status: Status) -> datetime:
-    """Not from its acceptance on, where it ran before, or was to wait."""
-    earlier_attempts = job.attempts if status in _WAITING else job.attempts - 1
-    if earlier_attempts > 0 and job.dispatched_at is not None:
+    """When it last got into its queue; where a hint was sent again since, that is known only of the first time."""
+    first_time = job.attempts == (0 if status in _WAITING else 1)
+    if job.dispatched_at is not None and not (job.resends and first_time):
         return job.dispatched_at
     return max(job.created_at, job.run_at or job.created_at)
 

@@ -11,7 +11,7 @@ from jobplatform.states import Status
 
 AT = datetime(2026, 11, 30, 12, tzinfo=UTC)
 BRIEF = Brief(
-    "01a20be6-a107-75d2-ae50-7bc953d8e0b0", "E", "queued", "default", 0, None, None, AT, AT, None, None, None, [], False
+    "01a20be6-…", "ECHO", "queued", "default", 0, None, None, AT, AT, 0, None, None, None, [], False
 )  # fmt: skip
 
 
@@ -24,10 +24,14 @@ def _row(**changes: Any) -> Row:
     return row
 
 
-def test_a_queued_job_waits_since_its_acceptance_or_since_it_was_due() -> None:
+def test_a_queued_job_waits_since_it_got_into_its_queue() -> None:
     assert (_row().waits_since, _row().waited, _row().ran) == (AT, None, None)
-    assert _row(run_at=_at(60), dispatched_at=_at(61)).waits_since == _at(60)
     assert _row(attempts=1, dispatched_at=_at(9)).waits_since == _at(9)
+
+
+def test_a_hint_that_was_sent_again_does_not_shorten_the_wait() -> None:
+    assert _row(dispatched_at=_at(30), resends=1).waits_since == AT
+    assert _row(dispatched_at=_at(90), resends=1, run_at=_at(60)).waits_since == _at(60)
 
 
 def test_wait_and_run_are_told_apart() -> None:
@@ -43,13 +47,13 @@ def test_of_several_attempts_the_last_one_counts() -> None:
 
 
 def test_a_job_that_was_cancelled_before_it_began_waited_until_then() -> None:
-    cancelled = _row(status="cancelled", finished_at=_at(7))
+    cancelled = _row(status="cancelled", dispatched_at=None, finished_at=_at(7))
 
     assert (cancelled.waited, cancelled.ran) == (7, None)
 
 
 def test_no_wait_is_less_than_none() -> None:
-    assert _row(status="cancelled", run_at=_at(60), finished_at=_at(7)).waited == 0
+    assert _row(status="cancelled", dispatched_at=None, run_at=_at(60), finished_at=_at(7)).waited == 0
 
 
 @pytest.mark.parametrize(

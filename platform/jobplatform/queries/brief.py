@@ -30,6 +30,7 @@ class Brief(NamedTuple):
     progress: str | None
     created_at: datetime
     dispatched_at: datetime | None
+    resends: int
     started_at: datetime | None
     finished_at: datetime | None
     run_at: datetime | None
@@ -56,6 +57,7 @@ _BRIEF: Final = Prepared(
             Job.progress.cast("text"),
             Job.created_at,
             Job.dispatched_at,
+            Job.resends,
             Job.started_at,
             Job.finished_at,
             Job.run_at,
