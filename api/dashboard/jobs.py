@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlencode
 from uuid import UUID
+from zlib import crc32
 
+import falcon
 import falcon.asgi
 import msgspec
 
@@ -49,6 +51,9 @@ class JobsPage:
         query = read(text, datetime.now(UTC), self._types)
         newest_first = given.choice("order", ("newest", "oldest")) != "oldest"
         shown = await self._shown(query, newest_first, given)
+        if given.text("state") == shown["state"] and req.get_header("HX-Request"):
+            resp.status = falcon.HTTP_204  # whoever asks has it as it is
+            return
         await self._pages.show(
             req,
             resp,
@@ -67,7 +72,7 @@ class JobsPage:
         cursor = given.text("cursor")
         at_start = cursor is None and not given.yes("later")
         if query.faults:
-            return {"rows": [], "following": None, "at_start": True, "newer": (0, False), "pinned": ""}
+            return {"rows": [], "following": None, "at_start": True, "newer": (0, False), "pinned": "", "state": ""}
         if pinned := given.text("shown", 8_000):
             jobs = await self._findings.ask(in_brief, _ids(pinned))
             following = None
@@ -88,6 +93,7 @@ class JobsPage:
             "at_start": at_start,
             "newer": fresh,
             "pinned": _pin(jobs),
+            "state": f"{crc32(repr((jobs, fresh)).encode()):x}",
         }
 
     def _completions(self) -> dict[str, Any]:

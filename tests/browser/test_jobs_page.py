@@ -118,8 +118,10 @@ def test_rows_change_in_place_and_new_ones_wait_to_be_shown(page: Page, jobs: Da
     expect(page.locator(f"#job-{first}")).to_have_class("gone")
     expect(page.locator(f"#job-{first}").get_by_role("checkbox")).to_be_checked()
     expect(_rows(page)).to_have_count(1)
-    page.get_by_role("link", name="1 newer job: show").click()
-    expect(_rows(page)).to_have_count(1)
+    expect(page.get_by_role("link", name="1 newer job: show")).to_be_visible()
+    jobs.submit("ECHO", {}, tags=["live"])
+    page.get_by_role("link", name="2 newer jobs: show").click()
+    expect(_rows(page)).to_have_count(2)
     expect(page.locator(f"#job-{first}")).to_have_count(0)
 
 
