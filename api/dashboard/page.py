@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from api.dashboard import wording
 from api.dashboard.form import FORM_BYTES, Form, read_form
+from api.dashboard.jobs_address import jobs_address
 from api.dashboard.session import Sessions
 from api.dashboard.static_files import Files
 from api.problems import FORBIDDEN, Problem
@@ -76,6 +77,7 @@ class Pages:
         }
         self._templates.globals |= {
             "static": self.files.address,
+            "jobs_address": jobs_address,
             "PLACES": PLACES,
             "STATUSES": tuple(map(str, Status)),
             "FINAL": frozenset(map(str, FINAL)),

@@ -256,12 +256,12 @@ def test_a_schema_is_told_in_rows() -> None:
     rows = {row.path: row for row in rows_of(SIGNATURE.schema())}
 
     assert rows["name"] == (
-        "name", "text", True, None, ["1 to 50 characters", "of a certain shape"], "Who."
+        "name", "text", True, None, ["1 to 50 characters"], "Who."
     )  # fmt: skip
     assert (rows["count"].kind, rows["count"].limits) == ("whole number", ["at least 1", "less than 10"])
     assert (rows["maybe"].kind, rows["unsure"].kind) == ("text or null", "yes or no")
     assert (rows["colour"].kind, rows["colour"].default) == ('"blue" or "red"', '"blue"')
-    assert (rows["to"].kind, rows["tags"].kind) == ("text or list of text", "list of text")
+    assert (rows["to"].kind, rows["tags"].kind) == ("text or list of texts", "list of texts")
     assert (rows["day"].kind, rows["more"].kind) == ("text (date)", "anything")
     assert rows["address.street"].required
     assert rows["address.more[].street"].kind == "text"

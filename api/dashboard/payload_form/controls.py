@@ -29,8 +29,10 @@ class Control(ABC):
     attributes: Mapping[str, str] = field(default_factory=dict)
     #: What nothing means; None: that nothing was said.
     empty: str | None = None
-    #: Which element the template draws.
+    #: Which element the template draws, how what is typed is to be understood, and whether it is code.
     element: ClassVar[str]
+    asks: ClassVar[str] = ""
+    is_code: ClassVar[bool] = False
 
     @abstractmethod
     def shown(self, value: str) -> str | None:
@@ -122,6 +124,7 @@ class Lines(Control):
     """Texts, one a line. ``alone``: a single one may also stand by itself, in no list."""
 
     element: ClassVar[str] = "textarea"
+    asks: ClassVar[str] = "One a line."
     alone: bool = False
 
     def shown(self, value: str) -> str | None:
@@ -151,6 +154,8 @@ class Json(Control):
     """Anything else, as JSON."""
 
     element: ClassVar[str] = "textarea"
+    asks: ClassVar[str] = "JSON."
+    is_code: ClassVar[bool] = True
 
     def shown(self, value: str) -> str | None:
         return msgspec.json.format(value, indent=2)

@@ -17,6 +17,13 @@ _KINDS: Final = {
     "object": "object",
     "null": "null",
 }
+_SEVERAL: Final = {
+    "text": "texts",
+    "whole number": "whole numbers",
+    "number": "numbers",
+    "object": "objects",
+    "list": "lists",
+}
 
 
 class Row(NamedTuple):
@@ -66,7 +73,8 @@ def _kind(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
         items = schema.get("items")
         if not isinstance(items, dict) or not items:
             return "list"
-        return f"list of {' or '.join(_kind(option, definitions) for option in alternatives(items, definitions))}"
+        kinds = (_kind(option, definitions) for option in alternatives(items, definitions))
+        return f"list of {' or '.join(_SEVERAL.get(kind, kind) for kind in kinds)}"
     if kind == "string" and "format" in schema:
         return f"text ({schema['format']})"
     return _KINDS.get(str(kind), "anything")
@@ -86,8 +94,6 @@ def _limits(schema: Mapping[str, Any]) -> Iterator[str]:
             yield said.format(msgspec.json.encode(schema[name]).decode())
     if schema.get("uniqueItems"):
         yield "no item twice"
-    if "pattern" in schema:
-        yield "of a certain shape"
 
 
 def _span(least: int | None, most: int | None, of: str) -> Iterator[str]:

@@ -18,8 +18,9 @@ from jobplatform.journal.resubmit import Resubmit
 from jobplatform.models import Action, database
 from jobplatform.statement import Batch, Statement
 
-#: The kind of action that cancels; the other one sends round again.
+#: The kinds of actions: one cancels, the other one sends round again.
 CANCEL: Final = "cancel"
+RETRY: Final = "retry"
 
 
 @dataclass(slots=True)

@@ -1,5 +1,6 @@
 """Why jobs failed of late: the newest failed ones, put together by what went wrong."""
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -44,6 +45,11 @@ class Failure:
     def likeness(self) -> Likeness:
         """What their errors have in common."""
         return Likeness(self.kind, self.error, self.message)
+
+    @property
+    def id(self) -> str:
+        """A short name of this group, the same wherever and whenever it is asked for."""
+        return hashlib.sha256(f"{self.type}\n{self.likeness}".encode()).hexdigest()[:16]
 
 
 def failures(since: datetime | None) -> list[Failure]:

@@ -1,0 +1,38 @@
+"""Filters of actions in words."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jobplatform.queries.likeness import Likeness
+
+
+def filter_words(filter: Mapping[str, Any]) -> str:  # noqa: A002
+    """Which jobs a filter means, or which queue, as in ``failed EMAIL_SEND jobs, tagged nightly``."""
+    if "queue" in filter:
+        return f"the queue {filter['queue']}"
+    kinds = [_any_of(filter.get("status")), _any_of(filter.get("type"))]
+    jobs = " ".join(word for word in (*kinds, "jobs") if word)
+    return ", ".join((jobs if any(kinds) else "all jobs", *_narrower(filter)))
+
+
+def _narrower(filter: Mapping[str, Any]) -> Iterator[str]:  # noqa: A002
+    if priority := filter.get("priority"):
+        yield f"of priority {priority}"
+    if tag := filter.get("tag"):
+        yield f"tagged {tag}"
+    if failure := filter.get("failure"):
+        likeness = Likeness.parse(failure)
+        yield f"that failed with {likeness.error or likeness.kind or 'no word'}: {likeness.message or 'no message'}"
+    if q := filter.get("q"):
+        yield f"with “{q}” in the payload"
+    for name, said in (
+        ("createdAfter", "accepted after"),
+        ("createdBefore", "accepted before"),
+        ("finishedAfter", "final since"),
+    ):
+        if at := filter.get(name):
+            yield f"{said} {str(at)[:19].replace('T', ' ')} UTC"
+
+
+def _any_of(words: list[str] | None) -> str:
+    return " or ".join(words or ())
