@@ -246,7 +246,7 @@ def _detail(told: Told | Ended) -> dict[str, Any]:
 
 
 def _because(reason: str | None) -> str:
-    return f": {reason}" if reason else ""
+    return f": {reason.rstrip('.')}" if reason else ""
 
 
 def _by(who: str | None) -> str:

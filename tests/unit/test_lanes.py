@@ -155,7 +155,7 @@ def test_a_job_that_is_cancelled_while_it_waits_has_a_lane_that_did_not_begin() 
     )
 
     assert spans(lane) == [(Kind.SCHEDULED, 0, 5)]
-    assert lane.words == "Attempt 1, not begun: was scheduled 5 s; it was cancelled by ann: No.."
+    assert lane.words == "Attempt 1, not begun: was scheduled 5 s; it was cancelled by ann: No."
 
 
 def test_the_first_line_of_an_error_says_why() -> None:

@@ -142,8 +142,28 @@ def test_labels_that_would_touch_are_shown_in_wider_pictures_only() -> None:
     )
     asked, cancelled = drawn.lanes[0].marks
 
-    assert cancelled.label.shown_from == 0
-    assert asked.label.shown_from is None or asked.label.shown_from >= 800
+    assert (cancelled.label.anchor, cancelled.label.shown_from) == ("end", 0)
+    assert asked.label.shown_from is None or asked.label.shown_from >= 700
+
+
+def test_two_labels_stand_to_both_sides_of_what_lies_between_them() -> None:
+    died = {"death": {"host": "one", "lastSeenAt": "2030-01-31T08:00:40Z"}}
+    drawn = drawing(
+        lanes(
+            history(
+                ("enqueued", "queued", 0, 0),
+                ("started", "running", 1, 1),
+                ("rescued", "queued", 1, 44, died),
+                ("started", "running", 2, 45),
+            ),
+            at(100),
+        )
+    )
+    labels = {mark.event: mark.label for mark in drawn.lanes[0].marks}
+
+    assert labels["died"].anchor == "end"
+    assert labels["died"].shown_from is not None
+    assert labels["died"].shown_from <= 900
 
 
 def test_the_lines_between_lanes_are_where_one_attempt_ends_and_the_next_begins() -> None:

@@ -15,13 +15,18 @@ from api.dashboard.picture.scale import Scale, Stretch, Tick, scale
 #: No more lanes than these are drawn, the last ones.
 MOST_LANES: Final = 40
 #: Widths of the picture, in pixels, from which on labels can be shown: the style sheet knows the same.
-WIDTHS: Final = (0, 300, 400, 500, 650, 800, 1_000, 1_250)
+WIDTHS: Final = (0, 300, 400, 500, 600, 700, 800, 900, 1_000, 1_250)
 #: The least width of a span, in per cent: the shortest can be seen, too.
 LEAST_WIDTH: Final = 0.5
 
 #: About how wide a letter is, and what lies around a label, in pixels.
 _LETTER: Final = 6.6
 _AROUND: Final = 10.0
+#: A label may begin so many pixels before its place, where a sign stands, and may go as far beyond the edges.
+_SIGN: Final = 8.0
+_NEVER: Final = 1_000_000
+#: So near to an edge, in per cent, even the label of a tick may stand beside its place.
+_AT_THE_EDGE: Final = 6.0
 
 _FACTS: Final = {
     Kind.SCHEDULED: "scheduled",
@@ -122,6 +127,8 @@ def drawing(lanes: Sequence[Lane]) -> Drawing:
 
 def room(pixels: float, share: float) -> int | None:
     """From which width on so many pixels fit into a share of it, given in per cent; None: never."""
+    if pixels <= 0:
+        return 0
     needed = pixels / (share / 100) if share > 0 else float("inf")
     return next((width for width in WIDTHS if needed <= (width or 240)), None)
 
@@ -172,65 +179,58 @@ def _clear(left: float, right: float, folds: Iterable[Stretch]) -> list[tuple[fl
 
 
 def _marks(marks: Sequence[Mark], to: Scale) -> list[DrawnMark]:
-    placed: list[tuple[float, float, float]] = []
+    room_for = _Row()
     labels: dict[int, Label] = {}
     # Where there is not room for all labels, how it ended matters most.
     for number, mark in sorted(enumerate(marks), key=lambda one: (not one[1].outcome, one[0])):
-        place, width = to.place(mark.at), _width(mark.label)
-        anchor, low, high = _anchored(place, width)
-        rooms = [_apart((place, low, high), other) for other in placed]
-        shown_from = None if None in rooms else max((at for at in rooms if at is not None), default=0)
-        if shown_from is not None:
-            placed.append((place, low, high))
-        labels[number] = Label(mark.label, place, anchor, shown_from)
+        # The outcome leaves the room before it to what led to it.
+        first = "start" if mark.outcome and len(marks) > 1 else "middle"
+        labels[number] = room_for.label(mark.label, to.place(mark.at), first)
     return [
         DrawnMark(mark.event, labels[n].place, labels[n], mark.said[0].upper() + mark.said[1:], mark.at, mark.outcome)
         for n, mark in enumerate(marks)
     ]
 
 
-def _anchored(place: float, width: float) -> tuple[str, float, float]:
-    """How a label is anchored such that it stays within the picture, and how far it goes from there, in pixels."""
-    if place < 20:
-        return "start", 0.0, width
-    if place > 80:
-        return "end", -width, 0.0
-    return "middle", -width / 2, width / 2
+def _axis(to: Scale) -> tuple[list[tuple[Tick, Label]], list[tuple[Stretch, Label]]]:
+    """The labels above the lanes: those of folds first, then every second tick, then the others, as room allows."""
+    room_for = _Row()
+    folds = [(fold, room_for.label(fold.duration, fold.middle, centred=True)) for fold in to.folds]
+    by_weight = sorted(enumerate(to.ticks), key=lambda one: (one[0] % 2, one[0]))
+    ticks = {number: (tick, room_for.label(tick.label, tick.place, centred=True)) for number, tick in by_weight}
+    return [ticks[number] for number in sorted(ticks)], folds
+
+
+class _Row:
+    """Labels in one line, which must neither touch each other nor leave the picture."""
+
+    def __init__(self) -> None:
+        #: The place of each, and how far it goes to the left and right of that, in pixels.
+        self._placed: list[tuple[float, float, float]] = []
+
+    def label(self, text: str, place: float, first: str = "middle", *, centred: bool = False) -> Label:
+        """A label at a place: anchored as comes ``first``, or else as it finds room sooner."""
+        width = _width(text)
+        sides = {"middle": (-width / 2, width / 2), "start": (-_SIGN, width), "end": (-width, _SIGN)}
+        if centred and _AT_THE_EDGE < place < 100 - _AT_THE_EDGE:
+            sides = {"middle": sides["middle"]}
+        found = [(side, self._room((place, *ends))) for side, ends in sides.items()]
+        anchor, shown_from = min(found, key=lambda one: (_NEVER if one[1] is None else one[1], one[0] != first))
+        if shown_from is not None:
+            self._placed.append((place, *sides[anchor]))
+        return Label(text, place, anchor, shown_from)
+
+    def _room(self, one: tuple[float, float, float]) -> int | None:
+        place, left, right = one
+        rooms = [_apart(one, other) for other in self._placed]
+        rooms += [room(-left - _SIGN, place), room(right - _SIGN, 100 - place)]
+        return None if None in rooms else max(at for at in rooms if at is not None)
 
 
 def _apart(one: tuple[float, float, float], other: tuple[float, float, float]) -> int | None:
     """From which width on two labels do not touch."""
-    (place, low, _), (before, _, high) = (one, other) if one[0] >= other[0] else (other, one)
-    return 0 if high <= low else room(high - low, place - before)
-
-
-def _axis(to: Scale) -> tuple[list[tuple[Tick, Label]], list[tuple[Stretch, Label]]]:
-    """The labels above the lanes: those of folds first, then every second tick, then the others, as room allows."""
-    placed: list[tuple[float, float, float]] = []
-
-    def label(text: str, place: float, anchored: tuple[str, float, float]) -> Label:
-        anchor, low, high = anchored
-        rooms = [_apart((place, low, high), other) for other in placed]
-        shown_from = None if None in rooms else max((at for at in rooms if at is not None), default=0)
-        if shown_from is not None:
-            placed.append((place, low, high))
-        return Label(text, place, anchor, shown_from)
-
-    folds = [(fold, label(fold.duration, fold.middle, _at_the_edge(fold.middle, fold.duration))) for fold in to.folds]
-    ticks = [
-        (number, tick, label(tick.label, tick.place, _at_the_edge(tick.place, tick.label)))
-        for number, tick in sorted(enumerate(to.ticks), key=lambda one: (one[0] % 2, one[0]))
-    ]
-    return [(tick, of_tick) for _, tick, of_tick in sorted(ticks, key=lambda one: one[0])], folds
-
-
-def _at_the_edge(place: float, text: str) -> tuple[str, float, float]:
-    width = _width(text)
-    if place < 1:
-        return "start", 0.0, width
-    if place > 94:
-        return "end", -width, 0.0
-    return "middle", -width / 2, width / 2
+    (place, left, _), (before, _, right) = (one, other) if one[0] >= other[0] else (other, one)
+    return 0 if right <= left else room(right - left, place - before)
 
 
 def _width(text: str) -> float:

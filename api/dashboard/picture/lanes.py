@@ -200,7 +200,7 @@ def _mark(row: EventRow, event: Event, detail: Detail) -> Mark | None:
     label, said = _MARKS[event]
     words = said.format(
         by=f" by {row.who}" if row.who else "",
-        because=f": {detail.reason}" if detail.reason else "",
+        because=f": {detail.reason.rstrip('.')}" if detail.reason else "",
         error=f": {detail.error.said}" if detail.error else "",
         late=detail.outcome or "unknown",
     )

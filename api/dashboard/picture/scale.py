@@ -19,7 +19,7 @@ FOLD_WIDTH: Final = 8.0
 #: An idle time is folded that takes more than this of the width, whatever else there is to see.
 _TOO_MUCH: Final = 0.8
 #: And one that takes more than the second of these, while all runs together have less than the first.
-_RUNS_TOO_SMALL: Final = 0.03
+_RUNS_TOO_SMALL: Final = 0.004
 _STILL_MUCH: Final = 0.3
 
 _MOST_TICKS: Final = 8
