@@ -33,7 +33,8 @@ def test_it_is_the_one_of_most_jobs_as_the_newest_of_them_has_it(journal_url: st
 
     assert (found.traceback, found.job_id) == (trace(7, "at 2"), second)
     assert (found.found, found.compared) == (2, 4)
-    assert found.versions
+    ((version,),) = read(journal_url, "SELECT version FROM workers LIMIT 1")
+    assert found.versions == [version]
 
 
 def test_only_jobs_of_the_time_that_is_meant_are_compared(journal_url: str) -> None:

@@ -21,7 +21,7 @@ def test_what_an_actor_does_not_say_is_as_for_all_types() -> None:
 def test_what_an_actor_says_is_its_own() -> None:
     options = {
         "max_retries": None, "time_limit": math.inf, "on_crash": "fail", "max_age": 60_000,
-        "throws": (OSError, KeyError), "on_success": "NEXT", "notify_shutdown": True, "retry_when": len, "on_failure": None,
+        "throws": (OSError, KeyError), "on_success": "NEXT", "notify_shutdown": True, "retry_when": len,
     }  # fmt: skip
     own = {option.name: option.value for option in options_of(options, SETTINGS) if option.own}
 
