@@ -13,9 +13,9 @@ from tests.actors.probes import nap
 FORM = SubmissionForm("NAP", nap.signature.schema())
 
 
-def body(*, as_json: bool = False, **texts: str) -> Any:
+def body(**texts: str) -> Any:
     posted = {**FORM.empty(), **texts}
-    read = FORM.read(Form({name: [text] for name, text in posted.items()}), as_json=as_json)
+    read = FORM.read(Form({name: [text] for name, text in posted.items()}), as_json=False)
     assert read.faults == ()
     return json.loads(read.body)
 
