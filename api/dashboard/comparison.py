@@ -12,8 +12,8 @@ import msgspec
 
 #: Longer texts, in characters, are cut when they are shown.
 MOST_SHOWN: Final = 100_000
-#: Texts with more lines than these are not compared: it could take minutes.
-MOST_COMPARED: Final = 2_000
+#: Texts that differ over more lines than these are not compared: how long it takes grows with the square of that.
+MOST_COMPARED: Final = 500
 #: So many lines around each change are shown.
 AROUND: Final = 3
 
@@ -37,24 +37,39 @@ def laid_out(json: str) -> str:
 def comparison(before: str, after: str) -> list[Line] | None:
     """How one JSON text became another. None: they are too long to be compared."""
     old, new = laid_out(before).split("\n"), laid_out(after).split("\n")
-    if max(len(old), len(new)) > MOST_COMPARED:
+    same = _same(old, new)
+    if max(len(old), len(new)) - same > MOST_COMPARED:
         return None
     return [line for group in _groups(old, new) for line in group]
 
 
+def _same(old: Sequence[str], new: Sequence[str]) -> int:
+    """How many lines are the same from the beginning on, and from the end on."""
+    most = min(len(old), len(new))
+    before = next((n for n in range(most) if old[n] != new[n]), most)
+    behind = next((n for n in range(most - before) if old[-1 - n] != new[-1 - n]), most - before)
+    return before + behind
+
+
 def _groups(old: Sequence[str], new: Sequence[str]) -> list[list[Line]]:
-    matcher = SequenceMatcher(None, old, new, autojunk=False)
+    most = min(len(old), len(new))
+    skipped = max(next((n for n in range(most) if old[n] != new[n]), most) - AROUND, 0)
+    kept = max(next((n for n in range(most - skipped) if old[-1 - n] != new[-1 - n]), most - skipped) - AROUND, 0)
+    matcher = SequenceMatcher(None, old[skipped : len(old) - kept], new[skipped : len(new) - kept], autojunk=False)
     groups = []
     shown_until = 0
     for opcodes in matcher.get_grouped_opcodes(AROUND):
-        lines = [_left_out(opcodes[0][1] - shown_until)] if opcodes[0][1] > shown_until else []
+        if opcodes[0][0] == "equal" and len(opcodes) == 1:
+            continue
+        begins = skipped + opcodes[0][1]
+        lines = [_left_out(begins - shown_until)] if begins > shown_until else []
         for tag, old_from, old_to, new_from, new_to in opcodes:
             if tag == "equal":
-                lines += [Line(" ", text) for text in old[old_from:old_to]]
+                lines += [Line(" ", text) for text in old[skipped + old_from : skipped + old_to]]
                 continue
-            lines += [Line("-", text) for text in old[old_from:old_to]]
-            lines += [Line("+", text) for text in new[new_from:new_to]]
-        shown_until = opcodes[-1][2]
+            lines += [Line("-", text) for text in old[skipped + old_from : skipped + old_to]]
+            lines += [Line("+", text) for text in new[skipped + new_from : skipped + new_to]]
+        shown_until = skipped + opcodes[-1][2]
         groups.append(lines)
     if groups and shown_until < len(old):
         groups.append([_left_out(len(old) - shown_until)])

@@ -1,7 +1,10 @@
 """``/ui/jobs/{id}``: the life of one job, what it was given and made, why it is where it is; and what can be done."""
 
 import asyncio
+from datetime import datetime
+from itertools import pairwise
 from typing import Any, Final
+from urllib.parse import quote
 
 import falcon.asgi
 import msgspec
@@ -12,10 +15,11 @@ from api.dashboard.form import FORM_BYTES
 from api.dashboard.frames import folded
 from api.dashboard.page import see_other
 from api.dashboard.parts import Parts
-from api.dashboard.picture.detail import read_error
+from api.dashboard.picture.detail import Error, read_error
 from api.dashboard.picture.drawing import drawing
 from api.dashboard.picture.lanes import Kind, Lane, lanes
 from api.dashboard.picture.machine import machine
+from api.dashboard.query_text import text_of
 from api.dashboard.transitions import errors, transitions
 from api.explain import Explain
 from api.job import not_found, parse_job_id
@@ -24,6 +28,7 @@ from api.parameters import Parameters
 from api.problems import INVALID_BODY, TOO_LARGE, Problem
 from api.request import Request
 from jobplatform.queries import EventRow, JobRow
+from jobplatform.queries.likeness import LOOKED_AT, Likeness, without_variables
 from jobplatform.queries.logs import last_logs
 from jobplatform.queries.payloads import PayloadRow, payloads
 from jobplatform.states import FINAL, Status
@@ -34,6 +39,8 @@ LINES: Final = 200
 TRACEBACKS: Final = 5
 #: So many transitions are in the table, the last ones.
 TRANSITIONS: Final = 300
+#: So many versions of the payload are compared with those before them, the last ones.
+COMPARED: Final = 5
 #: Payloads up to this length, in characters, can be edited in the page.
 MOST_EDITED: Final = 200_000
 
@@ -76,7 +83,7 @@ class JobPage:
             "job.html",
             job=job,
             facts=facts,
-            reasons=reasons,
+            reasons=[(reason, _data(reason.data)) for reason in reasons],
             lines=lines,
             earlier=earlier,
             attempt=attempt,
@@ -138,13 +145,16 @@ class RetryJob:
         see_other(resp, f"/ui/jobs/{key}", said)
 
 
-def _life(job: JobRow, events: list[EventRow], now: Any) -> dict[str, Any]:
+def _life(job: JobRow, events: list[EventRow], now: datetime) -> dict[str, Any]:
     found = lanes(events, now, job.run_at)
     told = transitions(events)
     failed = errors(told)
     last = read_error(job.error)
     return {
         "final": job.status in FINAL,
+        "tags": [(tag, _search(tag=tag)) for tag in job.tags],
+        "of_type": _search(type=job.type),
+        "alike": _alike(job, last),
         "drawing": drawing(found),
         "machine": machine(events, job.status),
         "transitions": told,
@@ -158,6 +168,19 @@ def _life(job: JobRow, events: list[EventRow], now: Any) -> dict[str, Any]:
         "progress": _progress(job.progress),
         "attempts_with_logs": [lane.attempt for lane in found if lane.began],
     }
+
+
+def _search(**words: str) -> str:
+    """The address of the list of these jobs."""
+    return f"/ui/jobs?q={quote(text_of(words))}"
+
+
+def _alike(job: JobRow, error: Error | None) -> str | None:
+    """The address of the list of the jobs that failed in the same way."""
+    if job.status != Status.FAILED or error is None:
+        return None
+    likeness = Likeness(error.kind, error.type, without_variables((error.message or "")[:LOOKED_AT]))
+    return _search(status=job.status, type=job.type, failure=str(likeness))
 
 
 def _total(found: list[Lane], kind: Kind) -> float | None:
@@ -181,14 +204,31 @@ def _progress(text: str | None) -> dict[str, Any] | None:
     return {"done": done, "total": total, "percent": min(100.0, 100 * done / total)}
 
 
+def _data(data: dict[str, Any]) -> list[tuple[str, Any]]:
+    """What a reason says in data: without what is not there, times as times, and objects as they are written."""
+    shown = []
+    for name, value in data.items():
+        if value is None:
+            continue
+        if isinstance(value, dict):
+            value = ", ".join(f"{key} {part}" for key, part in value.items() if part is not None)
+        elif isinstance(value, bool):
+            value = "yes" if value else "no"
+        elif isinstance(value, str) and name.endswith("At"):
+            value = datetime.fromisoformat(value)
+        shown.append((name, value))
+    return shown
+
+
 def _payloads(versions: list[PayloadRow]) -> dict[str, Any]:
     shown = []
-    for before, version in zip([None, *versions[:-1]], versions, strict=True):
-        changes: list[Line] | None = comparison(before.payload, version.payload) if before else []
+    for before, version in pairwise(versions[-COMPARED - 1 :]):
+        changes: list[Line] | None = comparison(before.payload, version.payload)
         shown.append({"row": version, "before": before, "changes": changes})
     current = laid_out(versions[-1].payload) if versions else ""
     return {
-        "versions": shown[::-1],
+        "versions": len(versions),
+        "changes": shown[::-1],
         "payload": current[:MOST_SHOWN],
         "payload_cut": len(current) > MOST_SHOWN,
         "editable": current if len(current) <= MOST_EDITED else None,

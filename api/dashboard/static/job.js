@@ -68,8 +68,9 @@
   document.addEventListener("htmx:afterSwap", show);
   fromAddress();
 
-  // A form that was refused is shown again, above the page.
+  // A form that was refused is shown again, above the page, and not sent again by a reload.
   for (const dialog of document.querySelectorAll("dialog[data-reopens]")) {
+    history.replaceState(history.state, "", dialog.dataset.reopens);
     dialog.close();
     dialog.showModal();
   }
