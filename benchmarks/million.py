@@ -58,6 +58,21 @@ FILTERS: Final[tuple[dict[str, str], ...]] = (
     {"q": "$.data.0.id=0", "tag": "nightly"},
 )
 
+#: What the dashboard is asked for, each as its first page.
+PAGES: Final = (
+    "/",
+    "/ui/jobs",
+    "/ui/jobs?q=status:failed",
+    "/ui/jobs?q=type:RARE_TYPE",
+    "/ui/jobs?q=tag:special+status:failed",
+    "/ui/jobs?q=payload.to:user4711@example.com",
+    "/ui/jobs?q=no+such+text",
+    "/ui/failures",
+    "/ui/workers",
+    "/ui/queues",
+    "/ui/types",
+)
+
 
 def main() -> None:
     """Measure, and print a table."""
@@ -99,11 +114,17 @@ def _cases(connection: Connection) -> Iterator[tuple[str, Next, Callable[[], obj
     yield "/queues", lambda _: "/queues", queues
     yield "/metrics", lambda _: "/metrics", record
     yield "/failures", lambda _: "/failures", partial(failures, None)
+    for address in PAGES:
+        yield address, partial(_same, address), lambda: None
 
 
 def _next_page(parameters: dict[str, str], last: dict[str, Any]) -> str:
     cursor = {"cursor": last["next"]} if last.get("next") else {}
     return f"/jobs?{urlencode({**parameters, **cursor})}"
+
+
+def _same(address: str, _: dict[str, Any]) -> str:
+    return address
 
 
 def _next_explained(ids: Iterator[str], _: dict[str, Any]) -> str:

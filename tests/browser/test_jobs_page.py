@@ -62,6 +62,28 @@ def test_a_text_finds_jobs_and_is_the_address(page: Page, jobs: Dashboard) -> No
     page.wait_for_url(re.compile(f"/ui/jobs/{wanted}"))
 
 
+def test_the_words_of_get_jobs_are_taken_and_shown_as_a_text(page: Page, jobs: Dashboard) -> None:
+    jobs.submit("ECHO", {}, tags=["named"])
+    _open(page, jobs, "/ui/jobs?status=queued,running&tag=named&order=oldest")
+
+    expect(_box(page)).to_have_value("status:queued,running tag:named")
+    expect(_rows(page)).to_have_count(1)
+    expect(page.get_by_role("link", name="Oldest")).to_have_attribute("aria-current", "true")
+
+
+@pytest.mark.tolerates("status of 503|Error Code 503")
+def test_a_platform_that_does_not_answer_takes_nothing_from_the_page(page: Page, jobs: Dashboard) -> None:
+    job = jobs.submit("ECHO", {}, tags=["away"])
+    _open(page, jobs, "/ui/jobs?q=tag%3Aaway")
+    live = page.get_by_role("button", name="Live updates")
+
+    page.route("**/ui/jobs?*", lambda route: route.fulfill(status=503, body="away"))
+    expect(live).to_have_class(re.compile("stale"))
+    expect(page.locator(f"#job-{job}")).to_contain_text("queued")
+    page.unroute("**/ui/jobs?*")
+    expect(live).not_to_have_class(re.compile("stale"))
+
+
 def test_what_cannot_be_meant_is_said_in_place(page: Page, jobs: Dashboard) -> None:
     _open(page, jobs, "/ui/jobs?q=status%3Afaild%20is%3Aopen")
 

@@ -33,5 +33,5 @@ def test_a_filter_is_told_in_words(filter: dict[str, Any], words: str) -> None: 
 def test_a_list_is_addressed_by_what_is_given() -> None:
     assert jobs_address() == "/ui/jobs"
     assert jobs_address(status=["failed", "cancelled"], type="A&B", tag=None, q="") == (
-        "/ui/jobs?status=failed%2Ccancelled&type=A%26B"
+        "/ui/jobs?q=status%3Afailed%2Ccancelled+type%3AA%26B"
     )
