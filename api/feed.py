@@ -27,10 +27,10 @@ QUICK: Final = 0.025
 SLOW: Final = 0.25
 #: So many watchers are told at once. Before the next ones, whatever else the event loop has to do has its turn, for so
 #: many times as long as that took, but no more seconds than this; and all are told within so many.
-_AT_ONCE: Final = 8
+_AT_ONCE: Final = 4
 _TURNS: Final = 60
-_LONGEST_TURN: Final = 0.02
-_LONGEST: Final = 0.5
+_LONGEST_TURN: Final = 0.04
+_LONGEST: Final = 1.0
 #: Seconds between two questions for progress, between two heart-beats, and between two looks for who needs one.
 _PROGRESS_EVERY: Final = 0.5
 _CHECK_EVERY: Final = 1.0

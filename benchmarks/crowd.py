@@ -1,6 +1,7 @@
 """Many clients in a process of their own, that listen to all transitions or wait for the end of a job."""
 
 import multiprocessing
+import os
 import re
 import selectors
 import socket
@@ -75,6 +76,7 @@ class Crowd:
 
 
 def _run(side: Connection, host: str, port: int, listeners: int, waiting: Sequence[str]) -> None:
+    os.nice(19)  # in life 400 clients have machines of their own: what they take of this one is no cost of the platform
     selector = selectors.DefaultSelector()
     crowd = [_Listener(kept=[] if number == 0 else None) for number in range(listeners)]
     for listener in crowd:

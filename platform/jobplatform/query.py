@@ -4,7 +4,7 @@ peewee takes a quarter of a millisecond to build even a simple query, which is m
 what runs often is built once, with a `Parameter` in the place of each value, and executed with the values of the day.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from peewee import Context, Select
@@ -33,8 +33,13 @@ class Query:
 
         ``after`` is SQL to run before it in the same round trip: a ``BEGIN``, or a lock.
         """
+        return list(self.rows(values, after=after))
+
+    def rows(self, values: Mapping[str, Any], *, after: str = "") -> Iterator[tuple[Any, ...]]:
+        """As ``execute``; but each row's values are only made when it is asked for."""
         given = [values[p.name] if isinstance(p, Parameter) else p for p in self.parameters]
-        return list(database.execute_sql(after + self.sql, given).fetchall())
+        rows: Iterator[tuple[Any, ...]] = iter(database.execute_sql(after + self.sql, given))
+        return rows
 
 
 def array(values: Iterable[Any]) -> str:

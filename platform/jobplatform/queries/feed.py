@@ -4,9 +4,9 @@ Ids do not commit in order. But below the oldest transaction that still runs not
 order of (transaction, id) is complete, and stays as it is.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from peewee import JOIN, SQL, Select, Tuple, fn
 
@@ -81,17 +81,20 @@ def position_of(transition_id: int) -> Position | None:
     return Position(int(rows[0][0]), transition_id) if rows else None
 
 
-def page(after: Position, most: int) -> list[FeedRow]:
-    """The transitions behind a place, in the order, up to the oldest transaction that still runs."""
-    return _rows(_PAGE.execute({"xid": str(after.xid), "id": after.id, "most": most}))
+def page(after: Position, most: int) -> Iterator[FeedRow]:
+    """The transitions behind a place, in the order, up to the oldest transaction that still runs.
+
+    They are there when this returns, and made into rows one by one.
+    """
+    return _rows(_PAGE.rows({"xid": str(after.xid), "id": after.id, "most": most}))
 
 
-def of_jobs(after: Mapping[str, int], most: int) -> list[FeedRow]:
-    """The transitions of some jobs behind the last known id of each, in the order of their ids.
+def of_jobs(after: Mapping[str, int], most: int) -> Iterator[FeedRow]:
+    """The transitions of some jobs behind the last known id of each, in the order of their ids; as ``page`` gives them.
 
     A job's row is locked while its transitions are written: of one job, ids do commit in order.
     """
-    return _rows(_OF_JOBS.execute({"id": list(after), "after": list(after.values()), "most": most}))
+    return _rows(_OF_JOBS.rows({"id": list(after), "after": list(after.values()), "most": most}))
 
 
 def progress(job_ids: Collection[str] | None) -> list[ProgressRow]:
@@ -100,8 +103,8 @@ def progress(job_ids: Collection[str] | None) -> list[ProgressRow]:
     return [ProgressRow(*row) for row in _PROGRESS.execute({"ids": ids})]
 
 
-def _rows(found: list[tuple[str, ...]]) -> list[FeedRow]:
-    return [FeedRow(int(xid), *rest) for xid, *rest in found]  # type: ignore[arg-type]
+def _rows(found: Iterator[tuple[Any, ...]]) -> Iterator[FeedRow]:
+    return (FeedRow(int(xid), *rest) for xid, *rest in found)
 
 
 _SNAPSHOT = """
