@@ -1,6 +1,7 @@
 """A worker's life on record: its row, its lock, its beat, what it holds, and who among its jobs was called off."""
 
 import logging
+import multiprocessing
 import os
 import signal
 import threading
@@ -68,7 +69,7 @@ class Lifeline:
         self._give_back = give_back
         self._go_round = go_round
         self._grace = shutdown_grace / 1000
-        self._parent = os.getppid()
+        self._parent = _master()
         self._orphaned_at: float | None = None
         self._id: int | None = None
         self._registered = threading.Event()
@@ -234,10 +235,10 @@ class Lifeline:
 
     def _watch_threads(self) -> None:
         """End a process that has lost a thread: it would serve worse and worse, and nobody would notice (P23)."""
-        if self.stopping:
-            return
         if os.getppid() != self._parent:
             self._mind_no_parent()
+            return
+        if self.stopping:
             return
         threads = [*self._worker.workers, *self._worker.consumers.values()]
         dead = [thread.name for thread in threads if not thread.is_alive()]
@@ -251,10 +252,18 @@ class Lifeline:
 
         A supervisor may have told it already; Dramatiq takes a second signal for impatience, so this one waits.
         """
-        self._orphaned_at = self._orphaned_at or time.monotonic()
-        if time.monotonic() - self._orphaned_at > _ORPHANS_PATIENCE:
+        now = time.monotonic()
+        self._orphaned_at = self._orphaned_at or now
+        if now - self._orphaned_at < _ORPHANS_PATIENCE:
+            return
+        if not self.stopping:
             log.critical("The worker's master is gone, and so it ends.")
             self._end_process()
+        elif now - self._stop_at > _ORPHANS_PATIENCE and not self._hands.attempts():
+            # Its main thread may be waiting for the master, which died while it was being told that this one is ready.
+            log.critical("The worker's master is gone, and it cannot end as it should.")
+            self._tell(self._sign_off)
+            os._exit(1)
 
     def _end_process(self) -> None:
         """Have Dramatiq stop this worker. Until it does, hints would be taken only to be sent back, round and round."""
@@ -266,3 +275,9 @@ class Lifeline:
     def _sign_off(self) -> None:
         if self._id is not None:
             workers.sign_off(self._id)
+
+
+def _master() -> int:
+    """The process that this one was made by, also if it is gone by now."""
+    made_by = multiprocessing.parent_process()
+    return os.getppid() if made_by is None or made_by.pid is None else made_by.pid

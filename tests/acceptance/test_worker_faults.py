@@ -1,6 +1,7 @@
 """A real `dramatiq` when things go wrong around it, and inside: nothing accepted is lost, nothing runs unrecorded."""
 
 import os
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
@@ -11,6 +12,7 @@ import redis
 from jobplatform.local.postgres import Postgres
 from jobplatform.local.valkey import Valkey
 from tests.services.fleet import Fleet
+from tests.services.journal import read
 from tests.services.patience import eventually
 from tests.services.processes import Processes
 
@@ -51,6 +53,53 @@ def test_a_stopping_worker_ends_what_it_has_begun_and_leaves_the_rest(fleet: Fle
     fleet.start(**patient)
     assert fleet.finish(*rest) == ["completed"] * 3
     assert fleet.history(rest[0]) == ["enqueued", "started", "completed"], "its hint was given back, not lost"
+
+
+_ORPHANING = """
+import os
+
+from jobplatform import actor
+from jobplatform.lifeline import Lifeline
+
+@actor("NOTHING")
+def nothing() -> None: ...
+
+make = Lifeline.__init__
+
+def make_as_orphan(*args, **options):
+    master = os.getppid()
+    os.kill(master, 9)
+    while os.getppid() == master: pass
+    make(*args, **options)
+
+Lifeline.__init__ = make_as_orphan
+"""
+
+
+def test_p23_a_worker_whose_master_died_while_it_was_starting_ends_too(
+    database_url: str, redis_url: str, processes: Processes, tmp_path: Path
+) -> None:
+    """Its main thread waits for ever then for the master to hear that it is ready."""
+    (tmp_path / "orphaning.py").write_text(_ORPHANING)
+    master = processes.start(
+        Path(sysconfig.get_path("scripts")) / "dramatiq",
+        *("jobplatform.worker", "-p", "1", "-t", "1"),
+        environment={
+            "DATABASE_URL": database_url,
+            "REDIS_URL": redis_url,
+            "ACTORS": "orphaning",
+            "SHUTDOWN_GRACE": "100",
+        },
+        folder=tmp_path,
+    )
+
+    assert master.wait(20) == -SIGKILL, master.output
+    eventually(lambda: read(database_url, "SELECT 1 FROM workers"), what="the worker on record")
+    eventually(
+        lambda: read(database_url, "SELECT 1 FROM workers WHERE ended_at IS NOT NULL AND NOT died"),
+        what="the end of a worker that nobody told to end",
+    )
+    eventually(lambda: processes.left() == [], what="the end of its process")
 
 
 def test_a_log_that_nobody_reads_holds_up_no_job_and_no_beat(fleet: Fleet) -> None:
