@@ -181,6 +181,29 @@ def test_a_second_effect_is_explained_by_the_kill_of_the_first_ones_process(tmp_
     assert (rescue.taken, rescue.again, rescue.calm, rescue.suspect) == (2.5, 3.0, True, False)
 
 
+def test_effects_of_a_job_that_was_given_up_are_explained_by_the_kills_of_their_processes(tmp_path: Path) -> None:
+    case = Case(tmp_path)
+    case.change(status="failed", attempts=2, crashes=3, error={"kind": "crashed"})
+    case.steps = [
+        case.steps[0],
+        case.steps[1],
+        Step(_JOB, "rescued", "running", "queued", 1, 1, 104.0),
+        Step(_JOB, "started", "queued", "running", 2, 1, 104.5),
+        Step(_JOB, "failed", "running", "failed", 2, 1, 107.0),
+    ]
+    case.effects += [Line(104.6, _JOB, 2, _PID, START), Line(104.7, _JOB, 2, _PID, EFFECT)]
+    case.oracle.kill("worker process", (_PID,))
+    kill = case.oracle.harms[0]
+
+    case.oracle.harms = [kill._replace(at=at, until=at) for at in (101.5, 105.0)]
+    assert dict(case.examiner().duplicates()) == {
+        "rescued, as its process was killed": 1,
+        "failed, as its process was killed": 1,
+    }
+    case.change(status="failed", attempts=2, crashes=0, error={"kind": "error"})
+    assert len(case.examiner().unexplained()) == 1, "an error of its own explains nothing"
+
+
 def test_a_frozen_worker_may_be_declared_dead_while_it_lives(tmp_path: Path) -> None:
     case = Case(tmp_path)
     _bury_alive(case)

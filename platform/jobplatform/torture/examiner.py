@@ -221,7 +221,8 @@ class Examiner:
 
     def _cause(self, line: Line, end: Step) -> str | None:
         """Why the attempt's outcome did not count, though its effect had happened."""
-        if end.event not in (Event.RESCUED, Event.INTERRUPTED):
+        gave_up = end.event == Event.FAILED and self._gave_up(self._record.jobs[end.job_id])
+        if not gave_up and end.event not in (Event.RESCUED, Event.INTERRUPTED):
             return None
         for suicide in self._suicides:
             if suicide.pid == line.pid and line.at <= suicide.at <= end.at:

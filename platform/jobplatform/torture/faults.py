@@ -279,7 +279,7 @@ def _stop_and_continue(injury: Injury, seconds: float, what: str) -> None:
 def _cut_off(injury: Injury, group: Group, link: Link) -> None:
     """While it lasts, and for the way back, the group's processes may be unable to show that they live."""
     if link is group.postgres:
-        injury.oracle.harm("cut off", tuple(group.children()), time.time() + 12)
+        injury.oracle.harm("cut off", tuple(group.processes()), time.time() + 12)
 
 
 def _signal(pid: int, number: Signals) -> None:

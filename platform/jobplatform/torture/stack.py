@@ -5,7 +5,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import urlsplit, urlunsplit
@@ -51,6 +51,7 @@ class Group:
     postgres: Link
     redis: Link
     port: int = 0
+    _known: set[int] = field(default_factory=set)
 
     @property
     def name(self) -> str:
@@ -68,7 +69,14 @@ class Group:
             text = Path(f"/proc/{self.child.pid}/task/{self.child.pid}/children").read_text()
         except OSError:
             return []
-        return [int(pid) for pid in text.split() if not _is_tracker(int(pid))]
+        children = [int(pid) for pid in text.split() if not _is_tracker(int(pid))]
+        self._known.update(children)
+        return children
+
+    def processes(self) -> list[int]:
+        """Its children that live, and those that outlive a master before them."""
+        self.children()
+        return [pid for pid in self._known if lives(pid)]
 
 
 @dataclass(frozen=True)
@@ -90,6 +98,15 @@ class Programs:
     migrate: Callable[[str], object]
     ready: str
     actors: str
+
+
+def lives(pid: int) -> bool:
+    """Whether there is such a process, and it has not ended."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"
 
 
 def _gunicorn(port: int, workers: int) -> Sequence[str]:  # noqa: ARG001 - both come by the environment

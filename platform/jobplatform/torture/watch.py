@@ -1,9 +1,8 @@
 """Watches from outside which worker processes live, whatever they or the platform say of it."""
 
 import time
-from pathlib import Path
 
-from jobplatform.torture.stack import Stack
+from jobplatform.torture.stack import Stack, lives
 
 
 class Watch:
@@ -20,15 +19,7 @@ class Watch:
             self._alive.update(group.children())
         now = time.time()
         for pid in list(self._alive):
-            if _lives(pid):
+            if lives(pid):
                 self.last_seen[pid] = now
             else:
                 self._alive.discard(pid)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state not in "ZX"
