@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import redis
@@ -21,7 +21,7 @@ from jobplatform.connection import blames_a_value, give_up_connection, is_mistak
 from jobplatform.death_watch import DeathWatch
 from jobplatform.hints import NAMESPACE, HintSender, bodies_key, queue_key
 from jobplatform.journal import keepers
-from jobplatform.journal.hint import time_of
+from jobplatform.journal.hint import stamp_of, time_of
 from jobplatform.journal.queues import paused
 from jobplatform.journal.release import BATCH_SIZE
 from jobplatform.models import connect_to, database
@@ -35,8 +35,8 @@ log: Final = logging.getLogger(__name__)
 #: Seconds between two sweeps of the output folder, and of the idempotency keys that have expired.
 _SWEEP_EVERY: Final = 600.0
 
-#: What a look leaves in Redis, for a minute.
-LOOK_KEY: Final = f"{NAMESPACE}:__look__"
+#: Since when Redis remembers: the first look leaves the time there, and so does the first one after a loss.
+MEMORY_KEY: Final = f"{NAMESPACE}:__remembers_since__"
 
 #: While a worker's lock is free, the next look comes soon: its death is told as soon as it has been silent long enough.
 _PAUSE_OF_SUSPICION: Final = 0.25
@@ -54,12 +54,22 @@ _TALLY_REST: Final = 3
 _SHORTEST_PAUSE: Final = 0.01
 
 # The look writes a little: a server that refuses writes, being full for one, tells nothing of use.
-_HEAD: Final = """
-redis.call('set', KEYS[3], 1, 'px', 60000)
+_LOOK: Final = """
+redis.call('set', KEYS[3], ARGV[1], 'nx')
+local since = redis.call('get', KEYS[3])
 local id = redis.call('lindex', KEYS[1], 0)
-if not id then return {} end
-return {id, redis.call('hget', KEYS[2], id)}
+if not id then return {since} end
+return {since, id, redis.call('hget', KEYS[2], id)}
 """
+
+
+class _Seen(NamedTuple):
+    """What a look at a queue's list has shown."""
+
+    #: Whatever was dispatched before it has left the list. None where the list does not tell.
+    mark: datetime | None
+    #: Before it, Redis had forgotten everything. None where it does not tell.
+    since: datetime | None
 
 
 class Keeper:
@@ -69,7 +79,7 @@ class Keeper:
         self._settings = settings
         self._client = quick_client(settings.redis_url)
         self._sender = HintSender(self._client)
-        self._read_head = self._client.register_script(_HEAD)
+        self._look = self._client.register_script(_LOOK)
         self._watermarks = {queue: Watermarks(settings.resend_grace / 1000) for queue in QUEUES}
         self._deaths = DeathWatch(settings.death_after, settings.frozen_after)
         self._stop = threading.Event()
@@ -199,16 +209,16 @@ class Keeper:
         watermarks = self._watermarks[queue]
         (now,) = database.execute_sql("SELECT clock_timestamp()").fetchone()
         try:
-            mark = self._watermark(queue, now)
+            seen = self._look_at(queue, now)
         except redis.RedisError:
             return 0  # a hint that cannot be sent would only make the pause before the next one longer
         self._sender.resume()
-        if mark is not None:
-            watermarks.note(mark)
+        if seen.mark is not None:
+            watermarks.note(seen.mark)
         lost_before = watermarks.settled()
         if lost_before is None:
             return 0
-        hints = journal.resend(queue, lost_before, self._settings.resend_grace)
+        hints = journal.resend(queue, lost_before, self._settings.resend_grace, forgotten_before=seen.since)
         if hints:
             log.warning("%d hints of queue %s were lost, and are sent again.", len(hints), queue)
             self._sender.send(hints)
@@ -265,21 +275,15 @@ class Keeper:
             except Exception as error:
                 log.warning("The keeper ends without a word in Postgres: %s", line_of(error))
 
-    def _watermark(self, queue: str, now: datetime) -> datetime | None:
-        """Whatever was dispatched before it has left the list. None where the list does not tell.
+    def _look_at(self, queue: str, now: datetime) -> _Seen:
+        """Look at a queue's list.
 
         Raises:
             redis.RedisError: Redis does not answer, or takes no hints.
         """
-        keys = [queue_key(queue), bodies_key(queue), LOOK_KEY]
-        head: list[bytes | None] = self._read_head(keys=keys)
-        if not head:
-            return now
-        try:
-            stamp = msgspec.json.decode(head[1] or b"")["options"]["dispatched_at"]
-            return min(time_of(stamp), now)
-        except (msgspec.MsgspecError, KeyError, TypeError, ValueError, OverflowError, RecursionError):
-            return None
+        keys = [queue_key(queue), bodies_key(queue), MEMORY_KEY]
+        since, *head = self._look(keys=keys, args=[stamp_of(now)])
+        return _Seen(_stamp_in(head[1], now) if head else now, _time_in(since))
 
 
 class Watermarks:
@@ -301,6 +305,20 @@ class Watermarks:
             _, mark = self._seen.popleft()
             self._settled = mark if self._settled is None else max(self._settled, mark)
         return self._settled
+
+
+def _stamp_in(body: bytes | None, now: datetime) -> datetime | None:
+    try:
+        return min(time_of(msgspec.json.decode(body or b"")["options"]["dispatched_at"]), now)
+    except (msgspec.MsgspecError, KeyError, TypeError, ValueError, OverflowError, RecursionError):
+        return None
+
+
+def _time_in(text: bytes) -> datetime | None:
+    try:
+        return time_of(int(text))
+    except (ValueError, OverflowError):
+        return None
 
 
 def main() -> int:

@@ -203,6 +203,20 @@ def test_p25_the_pause_between_two_hints_for_one_job_doubles_up_to_five_minutes(
     assert pauses[-2:] == [300, 300]
 
 
+def test_p25_hints_that_redis_forgot_were_not_in_vain(journal_url: str) -> None:
+    a_worker(journal_url)
+    job_id = queued_job()
+    read(journal_url, "UPDATE jobs SET resends = 5 WHERE id = %s", [job_id])
+    age(journal_url, job_id, 10)
+    assert resend(journal_url) == [], "32 s must pass"
+    assert resend(journal_url, forgotten_before=now(journal_url) - timedelta(seconds=11)) == [], "it was sent later"
+
+    assert len(resend(journal_url, forgotten_before=now(journal_url) - timedelta(seconds=9))) == 1
+
+    assert column(journal_url, job_id, "resends") == 1
+    assert resend(journal_url, forgotten_before=now(journal_url) - timedelta(seconds=9)) == [], "sent after the loss"
+
+
 def test_p25_a_claim_ends_the_pauses(journal_url: str) -> None:
     a_worker(journal_url)
     age(journal_url, job_id := queued_job())

@@ -192,7 +192,7 @@ def test_p25_a_hint_lost_again_and_again_is_sent_after_longer_and_longer_pauses(
     (job_id,) = send(workshop)
     until = time.monotonic() + 2.5
     while time.monotonic() < until:
-        look.client.flushall()
+        look.client.delete("dramatiq:default")
         look.keeper.tick()
 
     gaps = read(
@@ -203,6 +203,25 @@ def test_p25_a_hint_lost_again_and_again_is_sent_after_longer_and_longer_pauses(
     pauses = [gap for (gap,) in gaps[1:]]
     assert len(pauses) in (2, 3), pauses
     assert all(pause >= 0.3 * 2**place for place, pause in enumerate(pauses)), pauses
+
+
+def test_p25_what_redis_forgot_is_sent_again_without_a_pause_however_often_it_was(
+    workshop: Workshop, look: Look
+) -> None:
+    """And by each keeper that looks: which one noticed does not matter."""
+    look.keeper.tick()
+    (job_id,) = send(workshop)
+    read(workshop.settings.database_url, "UPDATE jobs SET resends = 15 WHERE id = %s", [job_id])
+    look.client.delete("dramatiq:default")
+    assert look.for_longer_than_a_grace() == 0, "the pause of a job that was sent in vain so often is long"
+
+    look.client.flushall()
+    Look(workshop).keeper.tick()
+
+    assert look.for_longer_than_a_grace() == 1
+    assert waiting(look) == [job_id]
+    assert look.for_longer_than_a_grace() == 1, "and once for each loss"
+    assert read(workshop.settings.database_url, "SELECT resends FROM jobs") == [(1,)]
 
 
 def test_p25_without_a_worker_that_knows_the_type_nothing_is_sent(workshop: Workshop) -> None:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Final
 
-from peewee import SQL, Select, Value, fn
+from peewee import SQL, Case, Select, Value, fn
 
 from jobplatform.journal.hint import Hint, stamp_of
 from jobplatform.journal.release import BATCH_SIZE
@@ -18,19 +18,29 @@ LONGEST_PAUSE: Final = 300_000
 _SILENCE: Final = 30_000
 
 
-def resend(queue: str, lost_before: datetime, grace: int, most: int = BATCH_SIZE) -> list[Hint]:
+def resend(
+    queue: str,
+    lost_before: datetime,
+    grace: int,
+    most: int = BATCH_SIZE,
+    *,
+    forgotten_before: datetime | None = None,
+) -> list[Hint]:
     """Stamp anew the queued jobs of a queue that were dispatched before ``lost_before``, the longest waiting first.
 
     Only jobs that a live worker could run, none of a paused queue, and each only after a pause: ``grace`` milliseconds
-    at first, doubling with every hint sent in vain. Returns the hints to send, in the order of their stamps.
+    at first, doubling with every hint sent in vain. No hint that Redis forgot was in vain: jobs that were dispatched
+    before ``forgotten_before`` need no pause, and are counted anew. Returns the hints to send, in the order of their
+    stamps.
     """
+    forgotten = Job.dispatched_at < SQL("%s::timestamptz", [forgotten_before])
     lost = (
-        Job.select(Job.id, Job.dispatched_at)
+        Job.select(Job.id, Job.dispatched_at, Case(None, [(forgotten, 0)], Job.resends).alias("in_vain"))
         .where(
             Job.queue == queue,
             Job.status == Status.QUEUED,
             Job.dispatched_at < lost_before,
-            Job.dispatched_at < fn.clock_timestamp() - _pause(grace),
+            (Job.dispatched_at < fn.clock_timestamp() - _pause(grace)) | forgotten,
             fn.exists(_able_worker()),
             Job.queue.not_in(PausedQueue.select(PausedQueue.queue)),
         )
@@ -41,13 +51,13 @@ def resend(queue: str, lost_before: datetime, grace: int, most: int = BATCH_SIZE
     )
     place = fn.row_number().over(order_by=[lost.c.dispatched_at]).alias("n")
     stamped = (
-        Select([lost], [lost.c.id, fn.clock_timestamp().alias("now"), place])
+        Select([lost], [lost.c.id, lost.c.in_vain, fn.clock_timestamp().alias("now"), place])
         .order_by(lost.c.dispatched_at)
         .cte("stamped")
     )
     at = fn.greatest(stamped.c.now, Job.updated_at)
     resent = (
-        Job.update({Job.dispatched_at: at, Job.resends: Job.resends + 1, Job.updated_at: at})
+        Job.update({Job.dispatched_at: at, Job.resends: stamped.c.in_vain + 1, Job.updated_at: at})
         .from_(stamped)
         .where(Job.id == stamped.c.id)
         .returning(Job.id, Job.type, Job.queue, Job.attempts, Job.resends, Job.updated_at.alias("at"), stamped.c.n)
