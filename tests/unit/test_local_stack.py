@@ -11,6 +11,12 @@ from jobplatform.settings import Settings
 API = {"api": "http://127.0.0.1:3000"}
 
 
+def test_the_dashboard_is_told_first() -> None:
+    first = next(line for line in welcome(API, Settings()).splitlines() if "http" in line)
+
+    assert first.split() == ["Dashboard", "http://127.0.0.1:3000/"]
+
+
 def test_the_first_job_needs_no_key_where_none_is_asked_for() -> None:
     said = welcome(API, Settings())
 

@@ -170,7 +170,8 @@ def _gunicorn_config() -> tuple[str, ...]:
 
 def welcome(addresses: Mapping[str, str], settings: Settings) -> str:
     """Where everything is, and how to submit a first job."""
-    labels = {"api": "API", "mail": "Mail page", "database": "Database", "redis": "Redis"}
+    addresses = {**addresses, "dashboard": f"{addresses['api']}/"}
+    labels = {"dashboard": "Dashboard", "api": "API", "mail": "Mail page", "database": "Database", "redis": "Redis"}
     told = [f"  {label:<10} {addresses[name]}" for name, label in labels.items() if name in addresses]
     files = f"  {'Files':<10} {settings.output_dir}"
     key, hint = "", []
