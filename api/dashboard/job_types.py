@@ -170,7 +170,9 @@ class OneType:
         actor = self._types.get(name)
         live = await self._findings.ask(workers, False)
         spans = [(RANGES[span], said, await self._findings.ask(by_type, RANGES[span])) for span, said in _SPANS]
-        groups = [group for group in await self._findings.ask(failures, None) if group.type == name]
+        # Only the numbers are kept up to date.
+        found = [] if req.get_header("HX-Request") else await self._findings.ask(failures, None)
+        groups = [group for group in found if group.type == name]
         await self._pages.show(
             req,
             resp,
