@@ -159,7 +159,7 @@ def _span(span: Span, to: Scale) -> DrawnSpan:
     # A label over a fold could not be read, so it stands in the longest part beside.
     clear_left, clear_right = max(_clear(left, right, to.folds), key=lambda part: part[1] - part[0])
     clear = clear_right - clear_left
-    shown_from = room(_width(span.duration), clear)
+    shown_from = room(_width(span.duration) + 2 * _SIGN, clear)  # at its end a sign may stand
     label = Label(span.duration, round((clear_left + clear_right) / 2, 3), "middle", shown_from)
     return DrawnSpan(span.kind, left, round(width, 3), span.live, label, _title(span), span.begins, span.ends)
 
