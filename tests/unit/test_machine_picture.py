@@ -4,7 +4,7 @@ from itertools import combinations
 
 from api.dashboard.picture.machine import ARROWS, HEIGHT, NODE_HEIGHT, NODE_WIDTH, TIMES, WIDTH, machine
 from jobplatform.states import TRANSITIONS, Event, Status
-from tests.unit.test_lanes import TROUBLED, history
+from tests.services.lives import TROUBLED, history
 
 
 def test_every_legal_step_is_drawn_once_and_no_other() -> None:

@@ -10,7 +10,7 @@ from api.dashboard.picture.drawing import WIDTHS, drawing
 from api.dashboard.picture.duration import words
 from api.dashboard.picture.lanes import lanes
 from api.dashboard.picture.scale import FOLD_WIDTH, MOST_FOLDS, Scale, scale
-from tests.unit.test_lanes import BEGIN, ERROR, TROUBLED, at, history
+from tests.services.lives import BEGIN, ERROR, TROUBLED, at, history
 
 
 def scale_of(*told: tuple[object, ...]) -> Scale:
