@@ -67,13 +67,13 @@ class Ready:
 
     def __init__(self, ask_postgres: Callable[[], Awaitable[Any]], ask_redis: Callable[[], Any]) -> None:
         """``ask_redis`` may block: it runs in a thread."""
-        self._postgres = Probe(ask_postgres)
+        self.postgres = Probe(ask_postgres)
         #: For others that want to know, too.
         self.redis = Probe(lambda: asyncio.to_thread(ask_redis))
 
     async def on_get(self, _req: Request, resp: falcon.asgi.Response) -> None:
         """Name each dependency with its state."""
-        postgres, redis = await asyncio.gather(self._postgres.look(), self.redis.look())
+        postgres, redis = await asyncio.gather(self.postgres.look(), self.redis.look())
         checks = Checks(_check(postgres), _check(redis))
         readiness = Readiness("unavailable" if postgres else "degraded" if redis else "ok", checks)
         if postgres:
