@@ -1,5 +1,6 @@
 """``GET /ui/jobs``: the jobs that a text of the search box means, in pages."""
 
+import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -20,9 +21,12 @@ from api.parameters import Parameters, faulty
 from api.problems import Problem
 from api.request import Request
 from jobplatform.queries.brief import Brief, brief_page, in_brief, newer
+from jobplatform.queries.filter import JobFilter
 from jobplatform.queries.walk import Position
 from jobplatform.states import QUEUES, Status
 
+#: So long a page looks for jobs that fit, in seconds.
+_PATIENCE: Final = 0.1
 #: So many jobs are on a page, and so many newer ones are counted.
 LIMIT: Final = 50
 _MOST_NEWER: Final = 99
@@ -69,32 +73,37 @@ class JobsPage:
     on_head = on_get
 
     async def _shown(self, query: QueryText, newest_first: bool, given: Parameters) -> dict[str, Any]:
-        cursor = given.text("cursor")
-        at_start = cursor is None and not given.yes("later")
+        shown: dict[str, Any] = {"rows": [], "following": None, "reached": None, "newer": (0, False), "pinned": ""}
+        shown |= {"at_start": given.text("cursor") is None and not given.yes("later"), "state": ""}
         if query.faults:
-            return {"rows": [], "following": None, "at_start": True, "newer": (0, False), "pinned": "", "state": ""}
+            return shown
         if pinned := given.text("shown", 8_000):
             jobs = await self._findings.ask(in_brief, _ids(pinned))
-            following = None
+            shown["following"] = given.text("then")
         else:
             # Times such as 1h move on from page to page, so it is the text that the list is known by.
             of = ("pages of jobs", query.text, newest_first)
-            after = await self._cursors.read(cursor, of)
+            after = await self._cursors.read(given.text("cursor"), of)
             position = None if after is None else msgspec.convert(after, Position)
-            found = await self._findings.ask(brief_page, query.filter, newest_first, position, LIMIT)
-            jobs, following = found.jobs, await self._cursors.write(found.next, of)
-        fresh = (0, False)
-        if pinned and jobs and newest_first and at_start:
+            jobs, reached = await self._found(query.filter, newest_first, position)
+            shown |= {"following": await self._cursors.write(reached, of), "reached": reached and reached.created_at}
+        if pinned and jobs and newest_first and shown["at_start"]:
             first = Position(jobs[0].created_at, jobs[0].id)
-            fresh = await self._findings.ask(newer, query.filter, first, _MOST_NEWER)
-        return {
-            "rows": rows(jobs, query.filter.statuses),
-            "following": following,
-            "at_start": at_start,
-            "newer": fresh,
-            "pinned": _pin(jobs),
-            "state": f"{crc32(repr((jobs, fresh)).encode()):x}",
-        }
+            shown["newer"] = await self._findings.ask(newer, query.filter, first, _MOST_NEWER)
+        state = f"{crc32(repr((jobs, shown['newer'])).encode()):x}"
+        return {**shown, "rows": rows(jobs, query.filter.statuses), "pinned": _pin(jobs), "state": state}
+
+    async def _found(
+        self, which: JobFilter, newest_first: bool, after: Position | None
+    ) -> tuple[list[Brief], Position | None]:
+        """A page, and where the next one begins: where jobs that fit are rare, it looks for them for a while."""
+        until = time.monotonic() + _PATIENCE
+        jobs: list[Brief] = []
+        while True:
+            found = await self._findings.ask(brief_page, which, newest_first, after, LIMIT - len(jobs))
+            jobs, after = jobs + found.jobs, found.next
+            if after is None or len(jobs) >= LIMIT or time.monotonic() > until:
+                return jobs, after
 
     def _completions(self) -> dict[str, Any]:
         schemas = (actor.signature.schema() for actor in self._types.values())

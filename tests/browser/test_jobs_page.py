@@ -128,6 +128,23 @@ def test_a_long_list_has_pages(page: Page, jobs: Dashboard) -> None:
     assert _rows(page).first.get_attribute("id") != newest
 
 
+def test_where_those_that_fit_are_rare_the_search_goes_on_by_itself(page: Page, jobs: Dashboard) -> None:
+    rare = jobs.submit("ECHO", {"value": "a needle"}, tags=["hay"])
+    jobs.query(
+        "INSERT INTO jobs (id, type, status, priority, queue, payload, finished_at, created_at, updated_at, tags)"
+        " SELECT gen_random_uuid(), 'ECHO', 'cancelled', 'default', 'default',"
+        " json_build_object('value', repeat(md5(n::text), 60)), now(), now(), now(), '{hay}'"
+        " FROM generate_series(1, 30000) AS n"
+    )
+    jobs.query("UPDATE jobs SET created_at = created_at - interval '1 day' WHERE id = %s", rare)
+    _open(page, jobs, "/ui/jobs?q=%22a%20needle%22")
+
+    expect(page.locator(f"#job-{rare}")).to_be_visible(timeout=30_000)
+    expect(_rows(page)).to_have_count(1)
+    page.locator(f"#job-{rare}").get_by_role("checkbox").check()
+    expect(page.get_by_text("1 job ticked")).to_be_visible()
+
+
 def test_rows_change_in_place_and_new_ones_wait_to_be_shown(page: Page, jobs: Dashboard) -> None:
     first = jobs.submit("ECHO", {}, tags=["live"])
     _open(page, jobs, "/ui/jobs?q=tag%3Alive%20status%3Aqueued")

@@ -119,6 +119,7 @@
       ticked ? `${ticked} ${ticked === 1 ? "job" : "jobs"} ticked` : "No job ticked";
     for (const button of acts.querySelectorAll("[data-needs-some]")) button.disabled = !ticked;
     const all = form.querySelector("[data-pick-all]");
+    if (!all) return; // no row has been found yet
     all.checked = ticked > 0 && ticked === boxes().length;
     all.indeterminate = ticked > 0 && ticked < boxes().length;
   };
