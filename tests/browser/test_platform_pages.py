@@ -151,6 +151,20 @@ def test_a_payload_may_be_typed_as_json_and_the_job_have_its_own_options(page: P
     expect(page.get_by_role("link", name="Look at that job")).to_be_visible()
 
 
+def test_another_job_like_one_is_a_form_away(page: Page, pages: Dashboard) -> None:
+    job = pages.submit("TALKING", {"lines": ["one", "two"]})
+    pages.sign_in(page, "ada", f"/ui/jobs/{job}")
+
+    page.get_by_role("link", name="Another like it").click()
+    expect(page.get_by_label("lines")).to_have_value("one\ntwo")
+    page.get_by_label("lines").fill("three")
+    page.get_by_role("button", name="Submit", exact=True).click()
+
+    expect(page).to_have_url(re.compile(f"/ui/jobs/(?!{job})"))
+    newest = pages.query("SELECT payload::text FROM jobs WHERE type = 'TALKING' ORDER BY created_at DESC LIMIT 1")
+    assert newest == [('{"lines":["three"]}',)]
+
+
 def test_a_form_that_is_sent_twice_makes_one_job(page: Page, pages: Dashboard) -> None:
     pages.sign_in(page, "ada", "/ui/types/WITH_SUCCESS")
     send = """async () => {
