@@ -59,6 +59,7 @@ class Failures:
             "failures.html",
             groups=groups,
             open=opened and opened.id,
+            gone=opened is None and given.text("open") is not None,
             opened=closely,
             spans=SPANS,
             span=span,
