@@ -43,7 +43,9 @@ class Dashboard:
         self.worker = worker
         self._database_url = database_url
         authorization = {"Authorization": f"Bearer {keys['ada']}"} if keys else {}
-        self.client = httpx.Client(base_url=url, timeout=20, headers=authorization)
+        # A connection that has been idle for two seconds is closed by gunicorn, perhaps as it is used again.
+        anew = httpx.Limits(max_keepalive_connections=0)
+        self.client = httpx.Client(base_url=url, timeout=20, headers=authorization, limits=anew)
 
     def submit(self, type: str, payload: dict[str, Any], **more: Any) -> str:  # noqa: A002
         """Submit a job, and give its id."""
