@@ -64,6 +64,7 @@ _REFINED: Final[dict[tuple[str, str], Json]] = {
     ("FilterBody", "createdAfter"): {"type": ["string", "null"], "format": "date-time"},
     ("FilterBody", "createdBefore"): {"type": ["string", "null"], "format": "date-time"},
     ("FilterBody", "finishedAfter"): {"type": ["string", "null"], "format": "date-time"},
+    ("FilterBody", "failure"): {"type": ["string", "null"], "maxLength": 1000, "pattern": "^[^:]*:[^:]*:"},
 }
 
 
