@@ -1,6 +1,7 @@
 """``python -m benchmarks.million``: what it takes to look at a million jobs, over HTTP, with each filter.
 
-``--jobs`` and ``--calls`` set how many jobs there are, and how often each call is made.
+``--jobs`` and ``--calls`` set how many jobs there are, and how often each call is made. At last come the dashboard's
+pages, while ``--beside`` jobs a second are submitted and done.
 """
 
 import argparse
@@ -8,8 +9,10 @@ import http.client
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from itertools import cycle
+from multiprocessing import Process
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -20,15 +23,19 @@ from api.filters import job_filter
 from api.metrics import record
 from api.parameters import Parameters
 from benchmarks.filling import fill
+from benchmarks.paced import submit
 from benchmarks.plans import scans_of
 from benchmarks.stack import Stack, running_stack
 from jobplatform.connection import give_up_connection, open_connection
+from jobplatform.journal import add_up
 from jobplatform.models import connect_to
 from jobplatform.queries.counts import Counts
 from jobplatform.queries.facts import facts
 from jobplatform.queries.failures import failures
+from jobplatform.queries.glance import glance
 from jobplatform.queries.listing import page
 from jobplatform.queries.queues import queues
+from jobplatform.queries.tallies import RANGES
 
 #: The filters of lists. Each is followed from page to page, and again from its first where it ends.
 FILTERS: Final[tuple[dict[str, str], ...]] = (
@@ -79,20 +86,42 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.million", description=__doc__)
     parser.add_argument("--jobs", type=int, default=1_000_000)
     parser.add_argument("--calls", type=int, default=200)
+    parser.add_argument("--beside", type=int, default=300)
+    parser.add_argument("--pages-only", action="store_true")
     given = parser.parse_args()
     with running_stack() as (stack, connection):
         began = time.monotonic()
         fill(connection, given.jobs)
         print(f"{given.jobs:,} jobs were made in {time.monotonic() - began:.0f} s.\n")
-        print(f"| {given.calls} times each | p50, ms | p99, ms | most, ms | shown, median | finds by |")
-        print("|---|---|---|---|---|---|")
         connect_to(stack.postgres.url("benchmark"))
         open_connection()
         try:
-            for name, calls, query in _cases(connection):
+            began = time.monotonic()
+            while add_up(pause=0):
+                pass
+            print(f"What had happened was added up in {time.monotonic() - began:.0f} s.\n")
+            print(f"| {given.calls} times each | p50, ms | p95, ms | p99, ms | most, ms | shown, median | finds by |")
+            print("|---|---|---|---|---|---|---|")
+            for name, calls, query in () if given.pages_only else _cases(connection):
                 print(_line(stack, name, calls, query, given.calls), flush=True)
+            stack.start_worker(connection)
+            with _beside(stack, given.beside):
+                for name, calls, query in _pages():
+                    print(_line(stack, name, calls, query, given.calls), flush=True)
         finally:
             give_up_connection()
+
+
+@contextmanager
+def _beside(stack: Stack, per_second: int) -> Iterator[None]:
+    """Submit so many jobs a second meanwhile, by a process of its own."""
+    submitter = Process(target=submit, args=(stack.host, stack.port, per_second, 3_600), daemon=True)
+    submitter.start()
+    try:
+        yield
+    finally:
+        submitter.terminate()
+        submitter.join()
 
 
 Next = Callable[[dict[str, Any]], str]
@@ -116,6 +145,24 @@ def _cases(connection: Connection) -> Iterator[tuple[str, Next, Callable[[], obj
     yield "/failures", lambda _: "/failures", partial(failures, None)
     for address in PAGES:
         yield address, partial(_same, address), lambda: None
+
+
+def _pages() -> Iterator[tuple[str, Next, Callable[[], object]]]:
+    """The dashboard's pages: of the overview also views that nobody else looks at, each of which is made for itself."""
+    for name in RANGES:
+        # Each view is kept for two seconds: by the next time its type comes, it is made anew.
+        types = cycle([f"TYPE_{number}" for number in range(9)] + [f"NO_TYPE_{number}" for number in range(200)])
+        query = partial(glance, RANGES[name], "TYPE_1")
+        yield f"/?window={name}&type=…", lambda _, name=name, types=types: f"/?window={name}&type={next(types)}", query
+    for path in (
+        "/",
+        "/?window=7d",
+        "/ui/jobs",
+        "/ui/jobs?q=status:failed",
+        "/ui/jobs?q=payload.to:user4711@example.com",
+    ):
+        yield path, lambda _, path=path: path, lambda: None
+    yield "/ui/failures", lambda _: "/ui/failures", partial(failures, None)
 
 
 def _next_page(parameters: dict[str, str], last: dict[str, Any]) -> str:
@@ -142,7 +189,7 @@ def _line(stack: Stack, name: str, path: Next, query: Callable[[], object], call
     quantiles = statistics.quantiles(times, n=100)
     found_by = ", ".join(sorted(scans_of(query)))
     return (
-        f"| `{name}` | {quantiles[49]:.1f} | {quantiles[98]:.1f} | {max(times):.1f}"
+        f"| `{name}` | {quantiles[49]:.1f} | {quantiles[94]:.1f} | {quantiles[98]:.1f} | {max(times):.1f}"
         f" | {statistics.median(shown):.0f} | {found_by} |"
     )
 

@@ -322,9 +322,27 @@ def test_what_differs_from_job_to_job_has_no_place_in_a_group(message: str, patt
 
 
 def test_only_the_newest_failed_jobs_are_looked_at(client: testing.TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(failing, "_FAILED", failing._FAILED.replace(f"LIMIT {failing.LOOKED_AT}", "LIMIT 3"))
+    monkeypatch.setattr(failing, "_NEWEST", failing._NEWEST.replace(f"LIMIT {failing.LOOKED_AT}", "LIMIT 3"))
     jobs = [failed_job("x") for _ in range(5)]
 
     (group,) = client.simulate_get("/failures").json["items"]
 
     assert (group["count"], group["jobIds"]) == (3, jobs[:1:-1])
+
+
+def test_what_a_process_has_read_of_failures_changes_with_the_jobs(
+    client: testing.TestClient, journal_url: str
+) -> None:
+    first, second = failed_job("one"), failed_job("one")
+    assert [group["count"] for group in client.simulate_get("/failures").json["items"]] == [2]
+
+    read(
+        journal_url,
+        "UPDATE jobs SET error = %s, finished_at = clock_timestamp() WHERE id = %s",
+        ['{"kind": "error", "message": "two"}', first],
+    )
+    third = failed_job("one")
+
+    groups = {group["message"]: group["jobIds"] for group in client.simulate_get("/failures").json["items"]}
+    assert groups == {"one": [third, second], "two": [first]}
+    assert set(failing._known) == {first, second, third}
