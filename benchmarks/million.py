@@ -36,6 +36,7 @@ from jobplatform.queries.glance import glance
 from jobplatform.queries.listing import page
 from jobplatform.queries.queues import queues
 from jobplatform.queries.tallies import RANGES
+from jobplatform.states import QUEUES
 
 #: The filters of lists. Each is followed from page to page, and again from its first where it ends.
 FILTERS: Final[tuple[dict[str, str], ...]] = (
@@ -68,6 +69,7 @@ FILTERS: Final[tuple[dict[str, str], ...]] = (
 #: What the dashboard is asked for, each as its first page.
 PAGES: Final = (
     "/",
+    "/?window=7d",
     "/ui/jobs",
     "/ui/jobs?q=status:failed",
     "/ui/jobs?q=type:RARE_TYPE",
@@ -143,26 +145,21 @@ def _cases(connection: Connection) -> Iterator[tuple[str, Next, Callable[[], obj
     yield "/queues", lambda _: "/queues", queues
     yield "/metrics", lambda _: "/metrics", record
     yield "/failures", lambda _: "/failures", partial(failures, None)
-    for address in PAGES:
-        yield address, partial(_same, address), lambda: None
 
 
 def _pages() -> Iterator[tuple[str, Next, Callable[[], object]]]:
     """The dashboard's pages: of the overview also views that nobody else looks at, each of which is made for itself."""
     for name in RANGES:
-        # Each view is kept for two seconds: by the next time its type comes, it is made anew.
-        types = cycle([f"TYPE_{number}" for number in range(9)] + [f"NO_TYPE_{number}" for number in range(200)])
-        query = partial(glance, RANGES[name], "TYPE_1")
-        yield f"/?window={name}&type=…", lambda _, name=name, types=types: f"/?window={name}&type={next(types)}", query
-    for path in (
-        "/",
-        "/?window=7d",
-        "/ui/jobs",
-        "/ui/jobs?q=status:failed",
-        "/ui/jobs?q=payload.to:user4711@example.com",
-    ):
-        yield path, lambda _, path=path: path, lambda: None
-    yield "/ui/failures", lambda _: "/ui/failures", partial(failures, None)
+        # Each view is kept for two seconds: when its turn comes again, it is made anew.
+        views = [{"window": name, "type": f"TYPE_{n}", "queue": queue} for n in range(9) for queue in ("", *QUEUES)]
+        words = cycle([urlencode(view) for view in views])
+        yield f"/?window={name}&type=…", partial(_next_view, words), partial(glance, RANGES[name], "TYPE_1")
+    for address in PAGES:
+        yield address, partial(_same, address), lambda: None
+
+
+def _next_view(words: Iterator[str], _: dict[str, Any]) -> str:
+    return f"/?{next(words)}"
 
 
 def _next_page(parameters: dict[str, str], last: dict[str, Any]) -> str:
