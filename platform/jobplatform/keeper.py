@@ -17,13 +17,22 @@ import msgspec
 import redis
 
 from jobplatform import bulk, journal
-from jobplatform.connection import blames_a_value, give_up_connection, is_mistake, line_of, open_connection
+from jobplatform.connection import (
+    TOOK_TOO_LONG,
+    blames_a_value,
+    give_up_connection,
+    is_mistake,
+    line_of,
+    open_connection,
+    sqlstate,
+)
 from jobplatform.death_watch import DeathWatch
 from jobplatform.hints import NAMESPACE, HintSender, bodies_key, queue_key
 from jobplatform.journal import keepers
 from jobplatform.journal.hint import stamp_of, time_of
 from jobplatform.journal.queues import paused
 from jobplatform.journal.release import BATCH_SIZE
+from jobplatform.journal.tallies import BITE
 from jobplatform.models import connect_to, database
 from jobplatform.redis_client import quick_client
 from jobplatform.settings import Settings, settings
@@ -44,11 +53,12 @@ _PAUSE_OF_SUSPICION: Final = 0.25
 #: A look for lost hints that takes longer, in seconds, is followed by a rest.
 _LONG_LOOK: Final = 0.5
 
-#: Seconds between two looks for something to add up; after an error that would come again at once; and, where one bite
-#: follows the other, so many times as long as the bite took: it takes a quarter of the time at the most.
+#: Seconds between two looks for something to add up; after an error of which the connection is innocent; and, where one
+#: bite follows the other, so many times as long as the bite took: it takes a quarter of the time at the most.
 _TALLY_EVERY: Final = 5.0
 _TALLY_AFTER_ERROR: Final = 60.0
 _TALLY_REST: Final = 3
+_SMALLEST_BITE: Final = 100
 
 #: Seconds between two ticks at the least.
 _SHORTEST_PAUSE: Final = 0.01
@@ -87,8 +97,9 @@ class Keeper:
         # Keepers that started together do not all go through one folder at once.
         self._sweep_at = time.monotonic() + random.uniform(0, _SWEEP_EVERY)  # noqa: S311
         self._sweeping: Iterator[object] | None = None
-        self._forgets = True
+        self._forgets = self._forgets_tallies = True
         self._tally_at = time.monotonic() + random.uniform(0.5, 1.0) * _TALLY_EVERY  # noqa: S311
+        self._bite = BITE
         self._rest_until = dict.fromkeys(QUEUES, 0.0)
         self._id: int | None = None
         self._done = keepers.Done()
@@ -228,7 +239,7 @@ class Keeper:
         """Now and again go through the output folder, a batch at the most."""
         if time.monotonic() > self._sweep_at:
             self._sweep_at = time.monotonic() + _SWEEP_EVERY
-            self._forgets = True
+            self._forgets = self._forgets_tallies = True
             self._sweeping = self._sweeping or sweep(self._settings.output_dir)
         try:
             if self._sweeping is not None and next(self._sweeping, None) is None:
@@ -238,24 +249,32 @@ class Keeper:
             self._sweeping = None
 
     def _forget(self) -> int:
-        """Delete idempotency keys and tallies that have had their time, a batch of each, until there are no more."""
+        """Delete idempotency keys that have had their time, a batch at the most, until there are no more of them."""
         if not self._forgets:
             return 0
-        forgotten = max(journal.forget_expired(BATCH_SIZE), journal.forget_tallies(BATCH_SIZE))
+        forgotten = journal.forget_expired(BATCH_SIZE)
         self._forgets = forgotten == BATCH_SIZE
         return forgotten
 
     def _tally(self) -> None:
-        """Now and again add up what has happened, a bite at the most. What goes wrong there keeps nothing else."""
+        """Now and again add up what has happened, a bite at the most, and delete tallies that have had their time.
+
+        What goes wrong there keeps nothing else. A tick that fails gives up its connection, and deaths are looked for
+        from the beginning: if a missing table or a slow bite made each tick fail, none would ever be seen.
+        """
         if time.monotonic() < self._tally_at:
             return
         began = time.monotonic()
         try:
-            more = journal.add_up()
+            more = journal.add_up(self._bite)
+            if not more and self._forgets_tallies:
+                self._forgets_tallies = journal.forget_tallies(BATCH_SIZE) > 0
         except Exception as error:
-            if not blames_a_value(error):
+            if not (blames_a_value(error) or sqlstate(error)):
                 raise
             log.critical("Nothing can be added up: %s", line_of(error), exc_info=is_mistake(error))
+            if sqlstate(error) == TOOK_TOO_LONG:
+                self._bite = max(self._bite // 4, _SMALLEST_BITE)
             self._tally_at = time.monotonic() + _TALLY_AFTER_ERROR
             return
         now = time.monotonic()

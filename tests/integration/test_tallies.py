@@ -15,7 +15,7 @@ import pytest
 from jobplatform import journal
 from jobplatform.histogram import ERROR, range_of
 from jobplatform.journal import Cancel, Claimed, Resubmit
-from jobplatform.journal.tallies import ENDS, Cell, summed
+from jobplatform.journal.tallies import BITE, ENDS, Cell, summed
 from jobplatform.keeper import Keeper
 from jobplatform.models import database
 from jobplatform.queries import tallies
@@ -317,7 +317,7 @@ def test_what_cannot_be_added_up_keeps_nothing_else(
 ) -> None:
     workshop.actor("PROBE")(lambda: None)
     queued_job()
-    monkeypatch.setattr("jobplatform.journal.add_up", lambda: 1 / 0)
+    monkeypatch.setattr("jobplatform.journal.add_up", lambda _: 1 / 0)
     keeper = Keeper(workshop.settings)
     keeper._tally_at = time.monotonic()
 
@@ -325,6 +325,62 @@ def test_what_cannot_be_added_up_keeps_nothing_else(
         keeper.tick()
 
     assert caplog.text.count("Nothing can be added up") == 1
+
+
+@pytest.mark.parametrize("table", ["tally_position", "tallies"])
+def test_where_the_tables_are_missing_the_keeper_does_all_else(
+    workshop: Workshop, caplog: pytest.LogCaptureFixture, table: str
+) -> None:
+    """A tick that fails gives up its connection, and then deaths are looked for from the beginning: each time."""
+    workshop.actor("PROBE")(lambda: None)
+    workshop.finish(workshop.broker.types["PROBE"].send().message_id)
+    url = workshop.settings.database_url
+    read(url, "UPDATE tally_position SET tallied_at = '-infinity'")
+    keeper = Keeper(workshop.settings)
+    keeper._tally_at = time.monotonic()
+
+    read(url, f"ALTER TABLE {table} RENAME TO elsewhere")
+    try:
+        for _ in range(3):
+            keeper.tick()
+    finally:
+        read(url, f"ALTER TABLE elsewhere RENAME TO {table}")
+
+    assert caplog.text.count("Nothing can be added up") == 1
+
+
+def test_a_bite_that_takes_too_long_is_given_up_and_the_next_one_is_smaller(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("jobplatform.journal.tallies.LONGEST", 0.2)
+    workshop.actor("PROBE")(lambda: None)
+    workshop.finish(workshop.broker.types["PROBE"].send().message_id)
+    url = workshop.settings.database_url
+    read(url, "UPDATE tally_position SET tallied_at = '-infinity'")
+    keeper = Keeper(workshop.settings)
+    with closing(psycopg2.connect(url)) as other, other.cursor() as cursor:
+        cursor.execute("LOCK TABLE tallies")
+        keeper._tally_at = time.monotonic()
+        keeper.tick()
+        assert caplog.text.count("Nothing can be added up") == 1
+    assert keeper._bite < BITE
+
+    keeper._tally_at = time.monotonic()
+    keeper.tick()
+
+    assert_exact(url)
+
+
+def test_a_keeper_deletes_tallies_that_are_old(workshop: Workshop) -> None:
+    zeros = ", ".join(["0"] * len(ENDS))
+    url = workshop.settings.database_url
+    read(url, f"INSERT INTO tallies VALUES (1, '', now() - interval '2 days', 'high', {zeros}, '{{}}', '{{}}')")
+    keeper = Keeper(workshop.settings)
+    keeper._tally_at = time.monotonic()
+
+    keeper.tick()
+
+    assert read(url, "SELECT count(*) FROM tallies") == [(0,)]
 
 
 def test_a_bite_costs_as_much_however_many_jobs_there_are(journal_url: str) -> None:

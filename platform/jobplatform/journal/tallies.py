@@ -26,6 +26,8 @@ from jobplatform.states import FINAL, Event
 
 #: A bite takes so many transitions at the most: some ten milliseconds.
 BITE: Final = 10_000
+#: So long, in seconds, each statement of a bite may take: meanwhile its keeper does nothing else.
+LONGEST: Final = 5.0
 #: Seconds from when nothing was left until anybody looks again, however many keepers there are.
 PAUSE: Final = 4.0
 
@@ -81,7 +83,7 @@ def add_up(most: int = BITE, pause: float = PAUSE) -> bool:
     Nothing is done while another keeper adds up, or if one found nothing left less than ``pause`` seconds ago.
     """
     with database.atomic():
-        taken = _rows(_TAKE, {"pause": pause})
+        taken = _rows(_TAKE, {"pause": pause, "longest": int(LONGEST * 1000)})
         if not taken:
             return False
         ((xid, transition, now),) = taken
@@ -145,7 +147,7 @@ def _listed(words: Iterable[str]) -> str:
 # Looked at first, and locked only where there is something to do: an idle keeper writes nothing. Postgres cannot tell
 # how many transitions a bite has, above all where many were written by one transaction: it is told to use the indexes.
 _TAKE: Final = """
-    SET LOCAL enable_seqscan = off;
+    SET LOCAL enable_seqscan = off; SET LOCAL statement_timeout = %(longest)s;
     SELECT p.xid::text, p.id, clock_timestamp() FROM tally_position AS p
     WHERE NOT (p.tallied_at > clock_timestamp() - %(pause)s * interval '1 second' AND p.tallied_at < clock_timestamp())
       AND (SELECT true FROM transitions AS t
