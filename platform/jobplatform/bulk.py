@@ -5,7 +5,9 @@ import logging
 import time
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
+
+import msgspec
 
 from jobplatform.connection import TOOK_TOO_LONG, blames_a_value, is_mistake, line_of, sqlstate
 from jobplatform.journal import Hint, actions
@@ -42,6 +44,20 @@ class Count(NamedTuple):
 
     matched: int
     bounded: bool
+
+
+class _Kept(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """A filter as an action keeps it: the words of ``GET /jobs``. What is left out is not asked."""
+
+    status: tuple[str, ...] = ()
+    type: tuple[str, ...] = ()
+    priority: str | None = None
+    tag: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    finished_after: datetime | None = None
+    q: str | None = None
+    failure: str | None = None
 
 
 class Batch(NamedTuple):
@@ -100,10 +116,10 @@ def do_next_batch(most: int = BATCH_SIZE) -> Batch:
 
 
 def filter_json(which: JobFilter) -> str:
-    """A filter as an action keeps it: the words of ``GET /jobs``."""
+    """A filter as an action keeps it."""
     fields = {
-        "status": list(which.statuses),
-        "type": list(which.types),
+        "status": which.statuses or None,
+        "type": which.types or None,
         "priority": which.priority,
         "tag": which.tag,
         "createdAfter": which.created_after and which.created_after.isoformat(),
@@ -112,11 +128,11 @@ def filter_json(which: JobFilter) -> str:
         "q": which.search and which.search.text,
         "failure": which.failure and str(which.failure),
     }
-    return json.dumps({name: value for name, value in fields.items() if value}, ensure_ascii=False)
+    return json.dumps({name: value for name, value in fields.items() if value is not None}, ensure_ascii=False)
 
 
 def _do(action: Unfinished, most: int) -> Batch:
-    which = _filter(json.loads(action.filter))
+    which = _filter(action.filter)
     if which.created_before is None or which.created_before > action.created_at:
         which = replace(which, created_before=action.created_at)
     meant = _meant(action.kind, which)
@@ -145,23 +161,26 @@ def _meant(kind: str, which: JobFilter) -> JobFilter | None:
     return replace(which, statuses=tuple(sorted(statuses))) if statuses else None
 
 
-def _filter(given: dict[str, Any]) -> JobFilter:
-    q, failure = given.get("q"), given.get("failure")
+def _filter(text: str) -> JobFilter:
+    """The filter that an action was recorded with.
+
+    Raises:
+        msgspec.ValidationError: it holds a word that this process does not know, as one of another version may have
+            written. To pass over it would be to act on more jobs than were meant.
+        ValueError: a word does not say what it must.
+    """
+    kept = msgspec.json.decode(text, type=_Kept)
     return JobFilter(
-        statuses=tuple(map(Status, given.get("status", ()))),
-        types=tuple(given.get("type", ())),
-        priority=given.get("priority"),
-        tag=given.get("tag"),
-        created_after=_time(given.get("createdAfter")),
-        created_before=_time(given.get("createdBefore")),
-        finished_after=_time(given.get("finishedAfter")),
-        search=None if q is None else Search(q),
-        failure=None if failure is None else Likeness.parse(failure),
+        statuses=tuple(map(Status, kept.status)),
+        types=kept.type,
+        priority=kept.priority,
+        tag=kept.tag,
+        created_after=kept.created_after,
+        created_before=kept.created_before,
+        finished_after=kept.finished_after,
+        search=None if kept.q is None else Search(kept.q),
+        failure=None if kept.failure is None else Likeness.parse(kept.failure),
     )
-
-
-def _time(given: str | None) -> datetime | None:
-    return None if given is None else datetime.fromisoformat(given)
 
 
 def _position(given: list[str]) -> Position:

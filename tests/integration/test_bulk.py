@@ -1,6 +1,5 @@
 """Actions: cancelling and retrying whatever fits a filter, batch by batch, whoever dies meanwhile."""
 
-import json
 import threading
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -176,7 +175,7 @@ def test_a_job_that_fails_again_is_not_retried_by_the_same_action(journal_url: s
     ],
 )
 def test_a_filter_is_kept_as_it_was_given(which: JobFilter) -> None:
-    assert bulk._filter(json.loads(bulk.filter_json(which))) == which
+    assert bulk._filter(bulk.filter_json(which)) == which
 
 
 def test_who_dies_amid_a_batch_leaves_it_to_another_and_nothing_is_counted_twice(
@@ -223,10 +222,14 @@ def test_two_keepers_never_do_one_action_together(journal_url: str) -> None:
     ("spoil", "why"),
     [
         ({"filter": '{"status": ["odd"]}'}, "It cannot be done: 'odd' is not a valid Status"),
-        ({"filter": '{"tag": "\\ud800"}'}, "It cannot be done: 'utf-8' codec can't encode"),
+        ({"filter": '{"type": ["PROBE"], "color": "red"}'}, "It cannot be done: Object contains unknown field `color`"),
+        ({"filter": '{"type": "PROBE"}'}, "It cannot be done: Expected `array`, got `str`"),
+        ({"filter": '["PROBE"]'}, "It cannot be done: Expected `object`, got `array`"),
+        ({"filter": '{"failure": "x"}'}, "It cannot be done: must be a failure as GET /failures names it"),
+        ({"filter": '{"tag": "\\ud800"}'}, "It cannot be done: Input data was truncated"),
         ({"position": '["2020-01-01T00:00:00+00:00", "no uuid"]'}, "It cannot be done: invalid input syntax for type"),
     ],
-    ids=["no status", "no text", "no id"],
+    ids=["no status", "unknown word", "no list", "no object", "no failure", "no text", "no id"],
 )
 def test_an_action_that_cannot_be_done_ends_says_why_and_holds_nothing_up(
     journal_url: str, caplog: pytest.LogCaptureFixture, spoil: dict[str, str], why: str
