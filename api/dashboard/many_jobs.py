@@ -64,6 +64,8 @@ class ManyJobs:
             said = await self._do_to(req, kind, ids, reason)
             see_other(resp, back if back == "/ui/jobs" or back.startswith("/ui/jobs?") else "/ui/jobs", said)
             return
+        if "q" not in form:  # an empty one means all jobs there are: that must have been said
+            raise Problem(INVALID_REQUEST, "The form names neither jobs nor what was searched for.")
         query = read(form.text("q"), datetime.now(UTC), self._types)
         if query.faults:
             raise Problem(INVALID_REQUEST, "What was searched for cannot be read.")

@@ -265,7 +265,10 @@ def _perhaps(name: str, near: list[str]) -> str:
 
 
 def _list(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",") if word.strip()]
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not words:
+        raise ValueError("names none; leave it out for all")
+    return words
 
 
 def _path(name: str, value: str) -> str:

@@ -237,6 +237,19 @@ def test_all_that_match_are_counted_first_and_then_put_on_record(page: Page, job
     assert "createdAfter" in action["filter"]
 
 
+def test_a_form_that_does_not_say_which_jobs_are_meant_is_done_to_none(page: Page, jobs: Dashboard) -> None:
+    _open(page, jobs, "/ui/jobs/act?kind=cancel")
+    token = page.locator("input[name=csrf]").first.get_attribute("value") or ""
+    before = jobs.client.get("/actions").json()["items"]
+
+    address, origin = f"{jobs.url}/ui/jobs/act", {"Origin": jobs.url}
+    answer = page.request.post(address, form={"csrf": token, "kind": "cancel"}, headers=origin)
+
+    assert answer.status == 400
+    assert "names neither jobs nor" in answer.text()
+    assert jobs.client.get("/actions").json()["items"] == before
+
+
 def test_a_key_that_may_only_look_finds_no_button(page: Page, jobs: Dashboard) -> None:
     jobs.submit("ECHO", {}, tags=["looked-at"])
     _open(page, jobs, "/ui/jobs?q=tag%3Alooked-at", "grace")

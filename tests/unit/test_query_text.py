@@ -61,6 +61,8 @@ def test_a_text_is_a_filter(text: str, filter: JobFilter) -> None:  # noqa: A002
     [
         ("status:faild", "status:faild", "perhaps status:failed?"),
         ("status:", "status:", "needs a value, such as status:failed"),
+        ("status:,", "status:,", "names none; leave it out for all"),
+        ('type:" , "', 'type:" , "', "names none; leave it out for all"),
         ("stats:failed", "stats:failed", "is no qualifier (perhaps status:?)"),
         ("is:open", "is:open", 'put it in quotes: "is:open"'),
         ("priority:urgent", "priority:urgent", "high or default"),
