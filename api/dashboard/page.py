@@ -31,6 +31,9 @@ _SAID: Final = "jobplatform_said"
 _SAID_SECONDS: Final = 30
 _LONGEST_SAID: Final = 300
 
+#: What an address may hold as it is. All else, such as letters beyond ASCII and ends of lines, is not for a header.
+_OF_ADDRESSES: Final = "/?#[]@:!$&'()*+,;=%~"
+
 
 class Place(NamedTuple):
     """Where the navigation leads."""
@@ -130,7 +133,7 @@ def answer(resp: falcon.asgi.Response, html: bytes) -> None:
 def see_other(resp: falcon.asgi.Response, address: str, said: str = "") -> None:
     """Answer a form that did its work: the browser loads this page of ours, which shows what was ``said``."""
     resp.status = falcon.HTTP_303
-    resp.set_header("Location", address)
+    resp.set_header("Location", quote(address, safe=_OF_ADDRESSES))
     resp.set_header("Cache-Control", NO_STORE)
     if said:
         set_cookie(resp, _SAID, quote(said[:_LONGEST_SAID]), max_age=_SAID_SECONDS)

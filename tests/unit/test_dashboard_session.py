@@ -148,6 +148,13 @@ def test_signing_in_leads_to_no_other_host(behind: str) -> None:
     assert answer.headers["Location"] == "/"
 
 
+def test_signing_in_leads_to_an_address_of_any_letters() -> None:
+    body = f"key={ADA}&next=%2Fui%2Fjobs%3Fq%3D%E2%82%AC+%C3%BC%2525"
+    answer = _client(*ENTRIES).simulate_post("/ui/sign-in", body=body, headers=SAME)
+
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/ui/jobs?q=%E2%82%AC%20%C3%BC%25")
+
+
 def test_a_cookie_is_for_pages_and_what_they_link_to_and_for_no_other_call() -> None:
     client = _client(*ENTRIES)
     cookie = _cookie(client)
