@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from api.dashboard.comparison import laid_out
 from api.dashboard.form import Form
 from api.dashboard.payload_form import PayloadForm
 from api.submission import malformed
@@ -15,6 +16,9 @@ from jobplatform.errors import Fault
 _LOCAL: Final = re.compile(r"[0-9]{4,6}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(?P<seconds>:[0-9]{2}(\.[0-9]+)?)?")
 #: How far the viewer's zone is ahead of UTC, in minutes.
 _AHEAD: Final = re.compile(r"-?[0-9]{1,4}")
+
+#: Python reads no number of some thousand digits; nor is one of so many a number of retries.
+_TOO_LONG: Final = 20
 
 #: The fields of the job beside its payload, under the names that the API has for them.
 ENVELOPE: Final = ("priority", "runAt", "ahead", "maxRetries", "tags", "uniqueKey", "onConflict")
@@ -43,7 +47,7 @@ class SubmissionForm:
     def filled(self, payload: str) -> tuple[dict[str, str], bool]:
         """The same with this payload in it, and whether its fields can show that: else it is there as JSON."""
         shown = self.payload.filled(payload)
-        whole = msgspec.json.format(payload, indent=2)
+        whole = laid_out(payload)
         return {**self.empty(), **(shown or {}), WHOLE: whole}, shown is not None
 
     def posted(self, form: Form) -> dict[str, str]:
@@ -66,7 +70,8 @@ class SubmissionForm:
         if tags := [tag.strip() for tag in form.text("tags").replace(",", "\n").splitlines() if tag.strip()]:
             body["tags"] = tags
         if retries := form.text("maxRetries").strip():
-            body["maxRetries"] = msgspec.Raw(str(int(retries))) if retries.isdecimal() else retries
+            is_number = retries.isdecimal() and len(retries) < _TOO_LONG
+            body["maxRetries"] = msgspec.Raw(str(int(retries))) if is_number else retries
         if at := form.text("runAt").strip():
             body["runAt"] = _moment(at, form.text("ahead"))
         return Submitted(msgspec.json.encode(body), faults)

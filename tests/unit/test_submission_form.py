@@ -37,6 +37,7 @@ def test_what_is_said_of_the_job_stands_beside_the_payload() -> None:
         "tags": ["nightly", "eu", "nightly"],
     }
     assert body(maxRetries="many")["maxRetries"] == "many"
+    assert body(maxRetries="9" * 5_000)["maxRetries"] == "9" * 5_000
 
 
 @pytest.mark.parametrize(
