@@ -6,7 +6,7 @@ from uuid import UUID
 import falcon.asgi
 import msgspec
 
-from api.dashboard.filter_words import filter_words
+from api.dashboard.filter_words import WORDS, filter_words
 from api.dashboard.jobs_address import jobs_address
 from api.dashboard.parts import Parts
 from api.parameters import Parameters
@@ -67,7 +67,7 @@ class OneAction:
             action=row,
             words=_words(row),
             filter=row.filter,
-            jobs="" if "queue" in filter else jobs_address(**{**filter, "status": None}),
+            jobs=jobs_address(**{**filter, "status": None}) if set(filter) <= WORDS else "",
         )
 
     on_head = on_get

@@ -1,9 +1,14 @@
 """Filters of actions in words."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from jobplatform.queries.likeness import Likeness
+
+#: What a filter of jobs may ask. A process of another version may have recorded more.
+WORDS: Final = frozenset(
+    {"status", "type", "priority", "tag", "createdAfter", "createdBefore", "finishedAfter", "q", "failure"}
+)
 
 
 def filter_words(filter: Mapping[str, Any]) -> str:  # noqa: A002
@@ -32,6 +37,8 @@ def _narrower(filter: Mapping[str, Any]) -> Iterator[str]:  # noqa: A002
     ):
         if at := filter.get(name):
             yield f"{said} {str(at)[:19].replace('T', ' ')} UTC"
+    for name in sorted(filter.keys() - WORDS):
+        yield f"{name} {filter[name]}"
 
 
 def _any_of(words: list[str] | None) -> str:
