@@ -133,6 +133,10 @@
 
   const columns = (name) => [middles(), ...Object.keys(SHARES).map((share) => data[name][share])];
 
+  // A line needs two neighbours: what has none on either side is drawn as a point.
+  const lonely = (values) => values.flatMap((value, place) =>
+    value !== null && (values[place - 1] ?? null) === null && (values[place + 1] ?? null) === null ? [place] : []);
+
   const drawTimes = (holder, name) => new uPlot({
     ...size(holder),
     legend: { show: false },
@@ -142,14 +146,14 @@
       // Orders of magnitude lie between the median and the worst.
       y: { distr: 3, range: (self, min, max) => [Math.max(min || 0.001, 0.0005) / 1.5, Math.max(max || 1, 0.002) * 1.5] },
     },
-    axes: [bottom(), axis({ size: 62, space: 24, grid: { stroke: () => dashboard.colour("--line"), width: 1, filter: decades }, values: (self, splits) => splits.map((value) => (value === null || value === undefined ? "" : dashboard.duration(value).replace(".0 s", " s"))), filter: decades })],
+    axes: [bottom(), axis({ size: 78, space: 24, grid: { stroke: () => dashboard.colour("--line"), width: 1, filter: decades }, values: (self, splits) => splits.map((value) => (value === null || value === undefined ? "" : dashboard.duration(value).replace(".0 s", " s"))), filter: decades })],
     series: [
       {},
       ...Object.entries(SHARES).map(([, colour]) => ({
         stroke: () => dashboard.colour(colour),
         width: 1.75,
         spanGaps: false,
-        points: { show: (self, series, from, to) => to - from < 40, size: 4, fill: () => dashboard.colour(colour) },
+        points: { show: true, filter: (self, place) => lonely(self.data[place]), size: 6, fill: () => dashboard.colour(colour) },
       })),
     ],
     plugins: [tips((place) => Object.keys(SHARES).toReversed().map((share) =>
