@@ -1,14 +1,24 @@
 """The death watch: two looks at a free lock, and silence; and when looks do not count (P18)."""
 
+import os
+import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from signal import SIGKILL
 
 import psycopg2
 import pytest
+from peewee import OperationalError
 
+from jobplatform.connection import open_connection
 from jobplatform.death_watch import GRACE, DeathWatch
 from jobplatform.journal import workers
+from jobplatform.local.ports import free_port
+from jobplatform.local.postgres import Postgres
+from jobplatform.models import connect_to, database
 from tests.services.journal import WORKER, live_worker, read
+from tests.services.patience import eventually
 
 SILENCE, FROZEN = 3_000, 60_000
 
@@ -175,7 +185,43 @@ def test_p18_a_restart_of_postgres_takes_back_the_look_before_it(
 def test_p18_postgres_says_when_it_started(journal_url: str) -> None:
     ((earlier,),) = read(journal_url, "SELECT extract(epoch FROM now() - pg_postmaster_start_time())::float8")
 
-    assert earlier <= workers.seconds_since_postgres_started() < earlier + 60
+    assert 0 < workers.seconds_since_postgres_started() < earlier + 60
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[Postgres]:
+    """A server that no other test has to do with."""
+    with tempfile.TemporaryDirectory(prefix="jobplatform-tests-") as folder:
+        Path(folder).chmod(0o711)
+        server = Postgres(Path(folder) / "postgres", free_port(), on_line=lambda _: None)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+def test_p18_a_crash_of_one_of_its_processes_counts_as_a_start_of_postgres(own_postgres: Postgres) -> None:
+    """A keeper that is new then has lost no connection, and would find all workers without a lock."""
+    connect_to(own_postgres.url("postgres"))
+    try:
+        open_connection()
+        eventually(lambda: workers.seconds_since_postgres_started() > 1)
+        ((process,),) = database.execute_sql("SELECT pg_backend_pid()").fetchall()
+        os.kill(process, SIGKILL)
+        database.close()
+
+        eventually(_connects, what="Postgres, after its recovery")
+        ((up,),) = database.execute_sql("SELECT extract(epoch FROM now() - pg_postmaster_start_time())::float8")
+        assert workers.seconds_since_postgres_started() < up - 1
+    finally:
+        database.close()
+
+
+def _connects() -> bool:
+    with suppress(OperationalError):
+        open_connection()
+    return not database.is_closed()
 
 
 @pytest.mark.parametrize("silence", [4, 100], ids=["dead", "frozen"])

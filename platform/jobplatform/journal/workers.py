@@ -149,9 +149,14 @@ def declare_dead(workers: Collection[int], silence: int) -> dict[int, str]:
 
 
 def seconds_since_postgres_started() -> float:
-    """How long the server has been up: soon after its start, no worker can have its lock back yet."""
+    """How long the server has been up: soon after its start, no worker can have its lock back yet.
+
+    If one of its processes crashes, it throws out all others and starts again, and its time of start stays as it was.
+    But the statistics are discarded then, and say since when they count.
+    """
     seconds: float = database.execute_sql(
-        "SELECT extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())::float8"
+        "SELECT extract(epoch FROM clock_timestamp() - greatest(pg_postmaster_start_time(), stats_reset))::float8"
+        " FROM pg_stat_bgwriter"
     ).fetchone()[0]
     return seconds
 
