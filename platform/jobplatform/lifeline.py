@@ -278,6 +278,8 @@ class Lifeline:
 
 
 def _master() -> int:
-    """The process that this one was made by, also if it is gone by now."""
+    """The process that this one is a child of, also if it is gone by now."""
     made_by = multiprocessing.parent_process()
-    return os.getppid() if made_by is None or made_by.pid is None else made_by.pid
+    if made_by is None or made_by.pid is None or multiprocessing.get_start_method(allow_none=True) == "forkserver":
+        return os.getppid()  # a server of forks stands between the two, and ends with the master
+    return made_by.pid
