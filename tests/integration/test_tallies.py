@@ -2,7 +2,6 @@
 
 import random
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
@@ -15,15 +14,13 @@ import pytest
 from jobplatform import journal
 from jobplatform.histogram import ERROR, range_of
 from jobplatform.journal import Cancel, Claimed, Resubmit
-from jobplatform.journal.tallies import BITE, ENDS, Cell, summed
-from jobplatform.keeper import Keeper
+from jobplatform.journal.tallies import ENDS, Cell, summed
 from jobplatform.models import database
 from jobplatform.queries import tallies
 from jobplatform.spans import KEPT
 from jobplatform.states import Event
 from tests.services.crowd import Crowd
-from tests.services.journal import a_claim, claimed_job, new_job, open_jobs, queued_job, read, settle
-from tests.services.workshop import Workshop
+from tests.services.journal import a_claim, claimed_job, new_job, open_jobs, read, settle
 
 #: What ends a job or an attempt, by minute; counted one by one.
 _PLAIN = """
@@ -297,90 +294,6 @@ def test_a_window_has_every_step_and_its_sums_and_percentiles(journal_url: str) 
         exact = sorted(run / 1_000 for _, run in read(journal_url, _PLAIN_TIMES))
         assert max(exact[-1], 0.001) / ERROR / 1.001 <= (whole.run(1.0) or 0) <= max(exact[-1], 0.001) * ERROR * 1.001
         assert (whole.wait(0.5) or 0) > 0
-
-
-def test_a_keeper_adds_up(workshop: Workshop) -> None:
-    workshop.actor("PROBE")(lambda: None)
-    job_id = workshop.broker.types["PROBE"].send().message_id
-    workshop.finish(job_id)
-    read(workshop.settings.database_url, "UPDATE tally_position SET tallied_at = '-infinity'")
-    keeper = Keeper(workshop.settings)
-    keeper._tally_at = time.monotonic()
-
-    keeper.tick()
-
-    assert sum(tallied(workshop.settings.database_url).values()) == 1
-
-
-def test_what_cannot_be_added_up_keeps_nothing_else(
-    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    workshop.actor("PROBE")(lambda: None)
-    queued_job()
-    monkeypatch.setattr("jobplatform.journal.add_up", lambda _: 1 / 0)
-    keeper = Keeper(workshop.settings)
-    keeper._tally_at = time.monotonic()
-
-    for _ in range(3):
-        keeper.tick()
-
-    assert caplog.text.count("Nothing can be added up") == 1
-
-
-@pytest.mark.parametrize("table", ["tally_position", "tallies"])
-def test_where_the_tables_are_missing_the_keeper_does_all_else(
-    workshop: Workshop, caplog: pytest.LogCaptureFixture, table: str
-) -> None:
-    """A tick that fails gives up its connection, and then deaths are looked for from the beginning: each time."""
-    workshop.actor("PROBE")(lambda: None)
-    workshop.finish(workshop.broker.types["PROBE"].send().message_id)
-    url = workshop.settings.database_url
-    read(url, "UPDATE tally_position SET tallied_at = '-infinity'")
-    keeper = Keeper(workshop.settings)
-    keeper._tally_at = time.monotonic()
-
-    read(url, f"ALTER TABLE {table} RENAME TO elsewhere")
-    try:
-        for _ in range(3):
-            keeper.tick()
-    finally:
-        read(url, f"ALTER TABLE elsewhere RENAME TO {table}")
-
-    assert caplog.text.count("Nothing can be added up") == 1
-
-
-def test_a_bite_that_takes_too_long_is_given_up_and_the_next_one_is_smaller(
-    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr("jobplatform.journal.tallies.LONGEST", 0.2)
-    workshop.actor("PROBE")(lambda: None)
-    workshop.finish(workshop.broker.types["PROBE"].send().message_id)
-    url = workshop.settings.database_url
-    read(url, "UPDATE tally_position SET tallied_at = '-infinity'")
-    keeper = Keeper(workshop.settings)
-    with closing(psycopg2.connect(url)) as other, other.cursor() as cursor:
-        cursor.execute("LOCK TABLE tallies")
-        keeper._tally_at = time.monotonic()
-        keeper.tick()
-        assert caplog.text.count("Nothing can be added up") == 1
-    assert keeper._bite < BITE
-
-    keeper._tally_at = time.monotonic()
-    keeper.tick()
-
-    assert_exact(url)
-
-
-def test_a_keeper_deletes_tallies_that_are_old(workshop: Workshop) -> None:
-    zeros = ", ".join(["0"] * len(ENDS))
-    url = workshop.settings.database_url
-    read(url, f"INSERT INTO tallies VALUES (1, '', now() - interval '2 days', 'high', {zeros}, '{{}}', '{{}}')")
-    keeper = Keeper(workshop.settings)
-    keeper._tally_at = time.monotonic()
-
-    keeper.tick()
-
-    assert read(url, "SELECT count(*) FROM tallies") == [(0,)]
 
 
 def test_a_bite_costs_as_much_however_many_jobs_there_are(journal_url: str) -> None:
