@@ -40,8 +40,9 @@ _SECURITY: Final = (
 )
 
 
-#: What pages lead to that is no page: files, and streams. A browser sends no header of ours for them.
-_BEHIND_PAGES: Final = re.compile(r"/jobs/[0-9a-fA-F-]{36}/(output|events)")
+#: What pages lead to that is no page: files, streams, what is too long for a page. A browser sends no header of ours
+#: for them.
+_BEHIND_PAGES: Final = re.compile(r"/jobs/[0-9a-fA-F-]{36}(/(output|events|payloads))?")
 
 
 class _NotSignedIn(Exception):
@@ -113,7 +114,8 @@ class Gate:
         await _answer(send, refused.status_code, headers, body, only_head=scope["method"] == "HEAD")
 
     async def _refuse_or_count(self, scope: dict[str, Any], given: dict[bytes, bytes]) -> Problem | None:
-        if is_page(scope["path"]) or _BEHIND_PAGES.fullmatch(scope["path"]):
+        behind = scope["method"] in SAFE and _BEHIND_PAGES.fullmatch(scope["path"])
+        if behind or is_page(scope["path"]):
             refused = await self._refuse_on_pages(scope, given)
         else:
             refused = self._refuse(scope, given)

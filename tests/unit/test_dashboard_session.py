@@ -61,7 +61,7 @@ def _client(*keys: ApiKey, secret: bytes = b"secret") -> testing.TestClient:
     faults = Faults(pages)
     app = App(Gate(Settings(api_keys=keys), sessions, faults))
     echo = Echo(pages)
-    for path in ("/", "/ui/jobs", "/ui/types/{name}", "/jobs", "/jobs/{job_id}/output"):
+    for path in ("/", "/ui/jobs", "/ui/types/{name}", "/jobs", "/jobs/{job_id}", "/jobs/{job_id}/{what}"):
         app.add_route(path, echo)
     app.add_route("/ui/sign-in", SignIn(pages))
     app.add_route("/ui/sign-out", SignOut(pages))
@@ -158,10 +158,15 @@ def test_signing_in_leads_to_an_address_of_any_letters() -> None:
 def test_a_cookie_is_for_pages_and_what_they_link_to_and_for_no_other_call() -> None:
     client = _client(*ENTRIES)
     cookie = _cookie(client)
-    output = "/jobs/01a20be6-a107-75d2-ae50-7bc953d8e0b0/output"
+    job = "/jobs/01a20be6-a107-75d2-ae50-7bc953d8e0b0"
 
-    assert client.simulate_get(output, headers=cookie).json["who"] == "ada"
-    assert client.simulate_get(output).status_code == 401
+    for path in (job, f"{job}/output", f"{job}/events", f"{job}/payloads"):
+        assert client.simulate_get(path, headers=cookie).json["who"] == "ada"
+        assert client.simulate_get(path).status_code == 401
+        assert client.simulate_post(path, headers={**cookie, **SAME}).status_code == 401
+    for what in ("explain", "logs", "cancel", "retry", ""):
+        assert client.simulate_get(f"{job}/{what}", headers=cookie).status_code == 401
+        assert client.simulate_post(f"{job}/{what}", headers={**cookie, **SAME}).status_code == 401
     assert client.simulate_get("/jobs", headers=cookie).status_code == 401
     assert client.simulate_post("/jobs", headers=cookie).status_code == 401
 
