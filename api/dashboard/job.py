@@ -76,7 +76,8 @@ class JobPage:
             parts.findings.ask(payloads, key),
             parts.findings.ask(last_logs, key, attempt, before, LINES),
         )
-        values = _life(job, events or [], facts.now) | _payloads(versions) | _result(job) | tried
+        # To lay out and compare long payloads, and to draw a long life, may take a second: others are served meanwhile.
+        values = await asyncio.to_thread(_values, job, events or [], facts.now, versions)
         await parts.pages.show(
             req,
             resp,
@@ -89,7 +90,7 @@ class JobPage:
             attempt=attempt,
             before=before,
             fragment=bool(req.get_header("HX-Request")),
-            **values,
+            **(values | tried),
         )
 
 
@@ -143,6 +144,10 @@ class RetryJob:
             return
         said = "The job was queued again" + (", with the new payload." if edited else ".")
         see_other(resp, f"/ui/jobs/{key}", said)
+
+
+def _values(job: JobRow, events: list[EventRow], now: datetime, versions: list[PayloadRow]) -> dict[str, Any]:
+    return _life(job, events, now) | _payloads(versions) | _result(job)
 
 
 def _life(job: JobRow, events: list[EventRow], now: datetime) -> dict[str, Any]:
