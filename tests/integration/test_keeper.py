@@ -37,9 +37,11 @@ class Look:
 
     def for_longer_than_a_grace(self) -> int:
         """Tick until what is lost by now must have been found. Returns the number of hints sent again."""
-        until = time.monotonic() + 0.45
+        self.keeper.tick()
+        until = time.monotonic() + 0.35  # from the end of the first look on, however long it took
         while time.monotonic() < until:
             self.keeper.tick()
+        self.keeper.tick()
         return self.resent()
 
     def resent(self) -> int:
