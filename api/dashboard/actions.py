@@ -67,7 +67,7 @@ class OneAction:
             action=row,
             words=_words(row),
             filter=row.filter,
-            jobs=jobs_address(**{**filter, "status": None}) if set(filter) <= WORDS else "",
+            jobs=jobs_address(**{**filter, "status": None}) if {"status"} < {"status", *filter} <= WORDS else "",
         )
 
     on_head = on_get
