@@ -16,8 +16,11 @@ def filter_words(filter: Mapping[str, Any]) -> str:  # noqa: A002
     if "queue" in filter:
         return f"the queue {filter['queue']}"
     kinds = [_any_of(filter.get("status")), _any_of(filter.get("type"))]
-    jobs = " ".join(word for word in (*kinds, "jobs") if word)
-    return ", ".join((jobs if any(kinds) else "all jobs", *_narrower(filter)))
+    jobs = " ".join(word for word in (*kinds, "jobs") if word) if any(kinds) else "all jobs"
+    if failure := filter.get("failure"):
+        likeness = Likeness.parse(failure)
+        jobs += f" that failed with {likeness.error or likeness.kind or 'no word'}: {likeness.message or 'no message'}"
+    return ", ".join((jobs, *_narrower(filter)))
 
 
 def _narrower(filter: Mapping[str, Any]) -> Iterator[str]:  # noqa: A002
@@ -25,9 +28,6 @@ def _narrower(filter: Mapping[str, Any]) -> Iterator[str]:  # noqa: A002
         yield f"of priority {priority}"
     if tag := filter.get("tag"):
         yield f"tagged {tag}"
-    if failure := filter.get("failure"):
-        likeness = Likeness.parse(failure)
-        yield f"that failed with {likeness.error or likeness.kind or 'no word'}: {likeness.message or 'no message'}"
     if q := filter.get("q"):
         yield f"with “{q}” in the payload"
     for name, said in (

@@ -39,7 +39,7 @@ def test_from_the_overview_the_commonest_failure_is_seen_and_retried_with_a_reas
     page.get_by_label("Reason").fill("the server is back")
     page.get_by_role("button", name="Retry all 8 jobs").click()
 
-    expect(page.get_by_role("heading", level=1)).to_contain_text("Retry failed HOPELESS jobs, that failed with Trouble")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Retry failed HOPELESS jobs that failed with Trouble")
     expect(page.get_by_label("The action")).to_contain_text("finished")
     reasons = pages.query(
         "SELECT job_id::text, who, detail->>'reason' FROM transitions WHERE event = 'resubmitted' ORDER BY job_id"

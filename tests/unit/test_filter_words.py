@@ -17,10 +17,10 @@ from api.dashboard.jobs_address import jobs_address
         ({"tag": "eu", "priority": "high"}, "all jobs, of priority high, tagged eu"),
         (
             {"status": ["failed"], "type": ["A"], "failure": "error:OSError:no answer from <n>"},
-            "failed A jobs, that failed with OSError: no answer from <n>",
+            "failed A jobs that failed with OSError: no answer from <n>",
         ),
         ({"tag": "eu", "color": "red"}, "all jobs, tagged eu, color red"),
-        ({"failure": "crashed::"}, "all jobs, that failed with crashed: no message"),
+        ({"failure": "crashed::"}, "all jobs that failed with crashed: no message"),
         (
             {"q": "$.to=ann", "createdAfter": "2030-01-31T08:00:00.5+00:00"},
             "all jobs, with “$.to=ann” in the payload, accepted after 2030-01-31 08:00:00 UTC",

@@ -12,11 +12,12 @@
   const perMinute = (number) => number / (data.step / 60);
   const pad = (number) => String(number).padStart(2, "0");
 
-  const clock = (seconds) => {
+  const day = (seconds) => new Date(seconds * 1000).toLocaleDateString(undefined, { day: "numeric", month: "short" });
+  const hour = (seconds) => {
     const at = new Date(seconds * 1000);
-    const time = `${pad(at.getHours())}:${pad(at.getMinutes())}`;
-    return at.toDateString() === new Date().toDateString() ? time : `${at.getMonth() + 1}/${at.getDate()} ${time}`;
+    return `${pad(at.getHours())}:${pad(at.getMinutes())}`;
   };
+  const clock = (seconds) => (day(seconds) === day(Date.now() / 1000) ? hour(seconds) : `${day(seconds)} ${hour(seconds)}`);
 
   const axis = (more) => ({
     stroke: () => dashboard.colour("--quiet"),
@@ -26,12 +27,8 @@
     ...more,
   });
 
-  const times = (self, splits) => splits.map((at, place) => {
-    const words = clock(at);
-    const before = place ? clock(splits[place - 1]) : "";
-    const day = words.includes(" ") ? words.split(" ")[0] : "";
-    return words.includes(" ") && before.startsWith(`${day} `) ? words.split(" ")[1] : words.replace(" ", "\n");
-  });
+  // A mark says the time, and the first one of a day the day.
+  const times = (self, splits) => splits.map((at, place) => (place && day(at) !== day(splits[place - 1]) ? day(at) : hour(at)));
 
   const bottom = () => axis({ values: times, space: 70, size: 34 });
   const decades = (self, splits) => splits.map((value) => (Math.abs(Math.log10(value) - Math.round(Math.log10(value))) < 1e-6 ? value : null));
@@ -50,7 +47,7 @@
       const head = document.createElement("div");
       head.className = "quiet";
       const until = data.at[place] + data.step;
-      head.textContent = `${clock(data.at[place])} – ${clock(until).split(" ").pop()}`;
+      head.textContent = `${clock(data.at[place])} – ${hour(until)}`;
       const list = document.createElement("dl");
       for (const [kind, name, value] of rowsAt(place)) {
         const swatch = document.createElement("span");
@@ -131,7 +128,15 @@
     },
   }, stack(), holder);
 
-  const columns = (name) => [middles(), ...Object.keys(SHARES).map((share) => data[name][share])];
+  // Below a millisecond nothing is told apart. The axis begins and ends at powers of ten: from a number just below one,
+  // uPlot looks for the marks of a logarithmic axis without end.
+  const LEAST = 0.001;
+  const decadesAround = (min, max) => {
+    const first = Math.floor(Math.log10(min));
+    return [Number(`1e${first}`), Number(`1e${Math.max(Math.ceil(Math.log10(max)), first + 1)}`)];
+  };
+  const columns = (name) => [middles(), ...Object.keys(SHARES).map((share) =>
+    data[name][share].map((value) => (value === null ? null : Math.max(value, LEAST))))];
 
   // A line needs two neighbours: what has none on either side is drawn as a point.
   const lonely = (values) => values.flatMap((value, place) =>
@@ -144,7 +149,7 @@
     scales: {
       x: { range: () => [data.at[0] - data.step * 0.1, data.at.at(-1) + data.step * 1.1] },
       // Orders of magnitude lie between the median and the worst.
-      y: { distr: 3, range: (self, min, max) => [Math.max(min || 0.001, 0.0005) / 1.5, Math.max(max || 1, 0.002) * 1.5] },
+      y: { distr: 3, range: (self, min, max) => decadesAround(min || LEAST, max || 1) },
     },
     axes: [bottom(), axis({ size: 78, space: 24, grid: { stroke: () => dashboard.colour("--line"), width: 1, filter: decades }, values: (self, splits) => splits.map((value) => (value === null || value === undefined ? "" : dashboard.duration(value).replace(".0 s", " s"))), filter: decades })],
     series: [
