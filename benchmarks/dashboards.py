@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.synchronize import Event
 from typing import Final, NamedTuple
 
 from benchmarks.filling import fill
@@ -25,6 +26,12 @@ _EVERY: Final = 4.0
 _VIEWS: Final = ("/", "/?window=15m", "/?window=6h", "/?window=24h", "/?window=7d")
 #: So many submits a second that all wait from the beginning.
 _AT_ONCE: Final = 1_000_000
+#: How long all of them may take to load, in seconds.
+_PATIENCE: Final = 60.0
+
+
+class DashboardsMissing(PlatformError):
+    """Not all dashboards have loaded within a minute."""
 
 
 class Round(NamedTuple):
@@ -69,35 +76,45 @@ def main() -> int:
 @contextmanager
 def _dashboards(stack: Stack, count: int, views: tuple[str, ...]) -> Iterator[None]:
     """So many open dashboards, in a process of their own; a process also where there are none."""
-    process = multiprocessing.Process(target=_look, args=(stack.host, stack.port, count, views), daemon=True)
+    loaded = multiprocessing.Event()
+    process = multiprocessing.Process(target=_look, args=(stack.host, stack.port, count, views, loaded), daemon=True)
     process.start()
-    time.sleep(1)  # until all have loaded
     try:
+        if not loaded.wait(_PATIENCE):
+            raise DashboardsMissing()
         yield
     finally:
         process.terminate()
         process.join()
 
 
-def _look(host: str, port: int, count: int, views: tuple[str, ...]) -> None:
+def _look(host: str, port: int, count: int, views: tuple[str, ...], loaded: Event) -> None:
     os.nice(19)  # in life the browsers have machines of their own
-    asyncio.run(_look_all(host, port, count, views))
+    asyncio.run(_look_all(host, port, count, views, loaded))
 
 
-async def _look_all(host: str, port: int, count: int, views: tuple[str, ...]) -> None:
-    lookers = [_look_on(host, port, views[number % len(views)], number / max(count, 1)) for number in range(count)]
-    await asyncio.gather(*lookers, asyncio.Event().wait())
+async def _look_all(host: str, port: int, count: int, views: tuple[str, ...], loaded: Event) -> None:
+    first = [asyncio.Event() for _ in range(count)]
+
+    async def tell() -> None:
+        for seen in first:
+            await seen.wait()
+        loaded.set()
+
+    lookers = [_look_on(host, port, views[n % len(views)], n / count, seen) for n, seen in enumerate(first)]
+    await asyncio.gather(*lookers, tell(), asyncio.Event().wait())
 
 
-async def _look_on(host: str, port: int, view: str, share: float) -> None:
+async def _look_on(host: str, port: int, view: str, share: float, seen: asyncio.Event) -> None:
     reader, writer = await asyncio.open_connection(host, port)
-    await asyncio.sleep(share * _EVERY)
+    await asyncio.sleep(share * _EVERY)  # each at a moment of its own, as people open them
     while True:
         writer.write(f"GET {view} HTTP/1.1\r\nHost: benchmark\r\nHX-Request: true\r\n\r\n".encode())
         head = await reader.readuntil(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 200"):
             raise SystemExit(f"{view}: {head!r}")
         await reader.readexactly(int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]))
+        seen.set()
         await asyncio.sleep(_EVERY)
 
 
