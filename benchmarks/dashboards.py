@@ -31,7 +31,7 @@ _PATIENCE: Final = 60.0
 
 
 class DashboardsMissing(PlatformError):
-    """Not all dashboards have loaded within a minute."""
+    """Not all dashboards have loaded within a minute, or one was not answered later."""
 
 
 class Round(NamedTuple):
@@ -83,6 +83,8 @@ def _dashboards(stack: Stack, count: int, views: tuple[str, ...]) -> Iterator[No
         if not loaded.wait(_PATIENCE):
             raise DashboardsMissing()
         yield
+        if not process.is_alive():
+            raise DashboardsMissing()
     finally:
         process.terminate()
         process.join()
@@ -106,14 +108,16 @@ async def _look_all(host: str, port: int, count: int, views: tuple[str, ...], lo
 
 
 async def _look_on(host: str, port: int, view: str, share: float, seen: asyncio.Event) -> None:
-    reader, writer = await asyncio.open_connection(host, port)
     await asyncio.sleep(share * _EVERY)  # each at a moment of its own, as people open them
     while True:
+        # A new connection for each: gunicorn closes one that is idle for two seconds.
+        reader, writer = await asyncio.open_connection(host, port)
         writer.write(f"GET {view} HTTP/1.1\r\nHost: benchmark\r\nHX-Request: true\r\n\r\n".encode())
         head = await reader.readuntil(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 200"):
             raise SystemExit(f"{view}: {head!r}")
         await reader.readexactly(int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]))
+        writer.close()
         seen.set()
         await asyncio.sleep(_EVERY)
 
