@@ -35,7 +35,7 @@ from jobplatform.queries.failures import failures
 from jobplatform.queries.glance import glance
 from jobplatform.queries.listing import page
 from jobplatform.queries.queues import queues
-from jobplatform.queries.tallies import RANGES
+from jobplatform.queries.tallies import RANGES, window
 from jobplatform.states import QUEUES
 
 #: The filters of lists. Each is followed from page to page, and again from its first where it ends.
@@ -153,9 +153,14 @@ def _pages() -> Iterator[tuple[str, Next, Callable[[], object]]]:
         # Each view is kept for two seconds: when its turn comes again, it is made anew.
         views = [{"window": name, "type": f"TYPE_{n}", "queue": queue} for n in range(9) for queue in ("", *QUEUES)]
         words = cycle([urlencode(view) for view in views])
-        yield f"/?window={name}&type=…", partial(_next_view, words), partial(glance, RANGES[name], "TYPE_1")
+        yield f"/?window={name}&type=…", partial(_next_view, words), partial(_overview, name)
     for address in PAGES:
         yield address, partial(_same, address), lambda: None
+
+
+def _overview(name: str) -> None:
+    glance()
+    window(RANGES[name], "TYPE_1")
 
 
 def _next_view(words: Iterator[str], _: dict[str, Any]) -> str:

@@ -14,12 +14,14 @@ from api.dashboard.parts import Parts
 from api.dashboard.shared import Shared
 from api.parameters import Parameters
 from api.request import Request
+from jobplatform.queries.counts import Kind
 from jobplatform.queries.failures import Failure, failures
-from jobplatform.queries.glance import STILL_AFTER, glance, versions
-from jobplatform.queries.tallies import RANGES, Sums
+from jobplatform.queries.glance import STILL_AFTER, Glance, glance, versions
+from jobplatform.queries.tallies import RANGES, Sums, window
 from jobplatform.states import QUEUES, Status
 
-#: For so many seconds all who look see the same; and the groups of failures, of which many errors must be read.
+#: For so many seconds all who look see the same, and what is the same in all views is not read anew; nor, for longer,
+#: the groups of failures, of which many errors must be read.
 _FRESH: Final = 2.0
 _FRESH_FAILURES: Final = 10.0
 
@@ -54,6 +56,7 @@ class Overview:
         self._ready = parts.ready
         self._types = parts.broker.types
         self._now = Shared(self._make, _FRESH)
+        self._glance = Shared(self._make_glance, _FRESH)
         self._failures = Shared(self._make_failures, _FRESH_FAILURES)
 
     async def on_get(self, req: Request, resp: falcon.asgi.Response) -> None:
@@ -75,9 +78,9 @@ class Overview:
     on_head = on_get
 
     async def _make(self, view: View) -> bytes:
-        found, counted, (groups, version_of), postgres_is_away, redis_is_away = await asyncio.gather(
-            self._findings.ask(glance, RANGES[view.window], view.type, view.queue),
-            self._counting.now(),
+        seen, (found, counted), (groups, version_of), postgres_is_away, redis_is_away = await asyncio.gather(
+            self._findings.ask(window, RANGES[view.window], view.type, view.queue),
+            self._glance.get(None),
             self._failures.get(None),
             self._ready.postgres.look(),
             self._ready.redis.look(),
@@ -103,8 +106,8 @@ class Overview:
             slots=sum(worker.threads for worker in serving),
             workers=found.workers[:_MOST_WORKERS],
             more_workers=len(found.workers) - _MOST_WORKERS,
-            outcomes=Outcomes(found.window, {"type": view.type, "priority": view.queue}),
-            behind=found.window.behind,
+            outcomes=Outcomes(seen, {"type": view.type, "priority": view.queue}),
+            behind=seen.behind,
             keepers=found.keepers,
             still=found.still,
             still_after=STILL_AFTER,
@@ -115,6 +118,9 @@ class Overview:
             redis_is_away=redis_is_away,
             running=by_status[Status.RUNNING],
         )
+
+    async def _make_glance(self, _: None) -> tuple[Glance, dict[Kind, int]]:
+        return await asyncio.gather(self._findings.ask(glance), self._counting.now())
 
     async def _make_failures(self, _: None) -> tuple[list[Failure], dict[str, str]]:
         groups = await self._findings.ask(failures, None)

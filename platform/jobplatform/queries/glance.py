@@ -1,11 +1,11 @@
-"""The platform at a glance: what the overview shows beside counts and failures, in one question."""
+"""The platform at a glance: what the overview shows beside counts, failures and tallies, in one question."""
 
 from typing import Final, NamedTuple
 
 from jobplatform.queries.keepers import KeepersRow, keepers
 from jobplatform.queries.queues import QueueRow, queues
 from jobplatform.queries.snapshot import rows
-from jobplatform.queries.tallies import RANGES, Range, Sums, Window, by_queue, window
+from jobplatform.queries.tallies import RANGES, Sums, by_queue
 from jobplatform.queries.workers import WorkerRow, workers
 
 #: What a keeper should have moved for so many seconds, and has not, lies still.
@@ -30,9 +30,8 @@ _VERSIONS: Final = """
 
 
 class Glance(NamedTuple):
-    """What is to be seen."""
+    """What is to be seen, whichever time and jobs somebody looks at."""
 
-    window: Window
     #: What ended in the last hour, by queue.
     last_hour: dict[str, Sums]
     queues: list[QueueRow]
@@ -42,10 +41,9 @@ class Glance(NamedTuple):
     still: int
 
 
-def glance(range: Range, type: str | None = None, queue: str | None = None) -> Glance:  # noqa: A002
-    """What has happened in the last minutes, of one type or all, in one queue or both; and how the platform is."""
+def glance() -> Glance:
+    """How the platform is now."""
     return Glance(
-        window(range, type, queue),
         by_queue(RANGES["1h"]),
         queues(),
         workers(with_ended=False),
