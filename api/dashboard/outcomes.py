@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
@@ -35,7 +36,7 @@ _OUTCOMES: Final = (
 
 
 class Outcomes:
-    """A window as it is drawn."""
+    """A window as it is drawn, worked out once however often it is shown."""
 
     def __init__(self, window: Window, filter: Mapping[str, str | None]) -> None:  # noqa: A002
         """``filter`` has the ``type`` and the ``priority`` to which the window was narrowed."""
@@ -43,8 +44,10 @@ class Outcomes:
         self._range = window.range
         self._since = window.steps[0][0]
         self._filter = filter
+        #: As `Window.behind`.
+        self.behind = window.behind
 
-    @property
+    @cached_property
     def outcomes(self) -> list[Outcome]:
         """The parts of the stack."""
         return [
@@ -52,12 +55,12 @@ class Outcomes:
             for name, status, events, meaning in _OUTCOMES
         ]
 
-    @property
+    @cached_property
     def ended(self) -> int:
         """How much there is to be drawn."""
         return sum(outcome.total for outcome in self.outcomes)
 
-    @property
+    @cached_property
     def whole(self) -> dict[str, dict[str, float | None]]:
         """Percentiles of the whole window: of the waits and the runs."""
         together = Sums()
@@ -68,7 +71,7 @@ class Outcomes:
             "run": {name: together.run(share) for name, share in SHARES.items()},
         }
 
-    @property
+    @cached_property
     def drawn(self) -> dict[str, Any]:
         """What the page's script draws. Times are seconds; numbers of the stack are those of a whole step."""
         return {
@@ -82,7 +85,7 @@ class Outcomes:
             "run": {name: [_rounded(sums.run(share)) for _, sums in self._steps] for name, share in SHARES.items()},
         }
 
-    @property
+    @cached_property
     def table(self) -> list[tuple[datetime, list[int], list[float | None]]]:
         """The same for those who would rather read: the newest step first, without those in which nothing ended."""
         rows = [

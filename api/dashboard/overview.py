@@ -24,6 +24,8 @@ from jobplatform.states import QUEUES, Status
 #: the groups of failures, of which many errors must be read.
 _FRESH: Final = 2.0
 _FRESH_FAILURES: Final = 10.0
+#: Nor the chart: of its longer steps a moment more is less to be seen.
+_FRESH_CHART: Final = {name: min(_FRESH * of.step, 30.0) for name, of in RANGES.items()}
 
 _MOST_GROUPS: Final = 5
 _MOST_WORKERS: Final = 24
@@ -58,6 +60,7 @@ class Overview:
         self._now = Shared(self._make, _FRESH)
         self._glance = Shared(self._make_glance, _FRESH)
         self._failures = Shared(self._make_failures, _FRESH_FAILURES)
+        self._charts = {name: Shared(self._make_chart, seconds) for name, seconds in _FRESH_CHART.items()}
 
     async def on_get(self, req: Request, resp: falcon.asgi.Response) -> None:
         """Show it; an update is the part that moves alone."""
@@ -78,8 +81,8 @@ class Overview:
     on_head = on_get
 
     async def _make(self, view: View) -> bytes:
-        seen, (found, counted), (groups, version_of), postgres_is_away, redis_is_away = await asyncio.gather(
-            self._findings.ask(window, RANGES[view.window], view.type, view.queue),
+        outcomes, (found, counted), (groups, version_of), postgres_is_away, redis_is_away = await asyncio.gather(
+            self._charts[view.window].get(view._replace(table=False)),
             self._glance.get(None),
             self._failures.get(None),
             self._ready.postgres.look(),
@@ -106,8 +109,7 @@ class Overview:
             slots=sum(worker.threads for worker in serving),
             workers=found.workers[:_MOST_WORKERS],
             more_workers=len(found.workers) - _MOST_WORKERS,
-            outcomes=Outcomes(seen, {"type": view.type, "priority": view.queue}),
-            behind=seen.behind,
+            outcomes=outcomes,
             keepers=found.keepers,
             still=found.still,
             still_after=STILL_AFTER,
@@ -118,6 +120,10 @@ class Overview:
             redis_is_away=redis_is_away,
             running=by_status[Status.RUNNING],
         )
+
+    async def _make_chart(self, view: View) -> Outcomes:
+        seen = await self._findings.ask(window, RANGES[view.window], view.type, view.queue)
+        return Outcomes(seen, {"type": view.type, "priority": view.queue})
 
     async def _make_glance(self, _: None) -> tuple[Glance, dict[Kind, int]]:
         return await asyncio.gather(self._findings.ask(glance), self._counting.now())
