@@ -7,6 +7,7 @@ pages, while ``--beside`` jobs a second are submitted and done.
 import argparse
 import http.client
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -102,14 +103,14 @@ def main() -> None:
             while add_up(pause=0):
                 pass
             print(f"What had happened was added up in {time.monotonic() - began:.0f} s.\n")
-            print(f"| {given.calls} times each | p50, ms | p95, ms | p99, ms | most, ms | shown, median | finds by |")
+            print(f"| {given.calls} times at the most | p50, ms | p95, ms | p99, ms | most, ms | shown, median | finds by |")
             print("|---|---|---|---|---|---|---|")
             for name, calls, query in () if given.pages_only else _cases(connection):
                 print(_line(stack, name, calls, query, given.calls), flush=True)
             stack.start_worker(connection)
             with _beside(stack, given.beside):
-                for name, calls, query in _pages():
-                    print(_line(stack, name, calls, query, given.calls), flush=True)
+                for name, calls, query, most in _pages():
+                    print(_line(stack, name, calls, query, min(most, given.calls)), flush=True)
         finally:
             give_up_connection()
 
@@ -147,15 +148,17 @@ def _cases(connection: Connection) -> Iterator[tuple[str, Next, Callable[[], obj
     yield "/failures", lambda _: "/failures", partial(failures, None)
 
 
-def _pages() -> Iterator[tuple[str, Next, Callable[[], object]]]:
-    """The dashboard's pages: of the overview also views that nobody else looks at, each of which is made for itself."""
+def _pages() -> Iterator[tuple[str, Next, Callable[[], object], int]]:
+    """The dashboard's pages, each with how often it can be asked for.
+
+    Of the overview also views that nobody has looked at before: each is made for itself, and kept for some seconds.
+    """
     for name in RANGES:
-        # Each view is kept for two seconds: when its turn comes again, it is made anew.
         views = [{"window": name, "type": f"TYPE_{n}", "queue": queue} for n in range(9) for queue in ("", *QUEUES)]
-        words = cycle([urlencode(view) for view in views])
-        yield f"/?window={name}&type=…", partial(_next_view, words), partial(_overview, name)
+        words = iter([urlencode(view) for view in views])
+        yield f"/?window={name}&type=…", partial(_next_view, words), partial(_overview, name), len(views) - 1
     for address in PAGES:
-        yield address, partial(_same, address), lambda: None
+        yield address, partial(_same, address), lambda: None, sys.maxsize
 
 
 def _overview(name: str) -> None:
