@@ -103,7 +103,7 @@ def main() -> None:
             while add_up(pause=0):
                 pass
             print(f"What had happened was added up in {time.monotonic() - began:.0f} s.\n")
-            print(f"| {given.calls} times at the most | p50, ms | p95, ms | p99, ms | most, ms | shown, median | finds by |")
+            print(f"| {given.calls} times each | p50, ms | p95, ms | p99, ms | most, ms | shown, median | finds by |")
             print("|---|---|---|---|---|---|---|")
             for name, calls, query in () if given.pages_only else _cases(connection):
                 print(_line(stack, name, calls, query, given.calls), flush=True)
