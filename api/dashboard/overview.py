@@ -22,7 +22,7 @@ from jobplatform.states import QUEUES, Status
 
 #: For so many seconds all who look see the same, and what is the same in all views is not read anew; nor, for longer,
 #: the groups of failures, of which many errors must be read.
-_FRESH: Final = 2.0
+_FRESH: Final = 3.0
 _FRESH_FAILURES: Final = 10.0
 #: Nor the chart: of its longer steps a moment more is less to be seen.
 _FRESH_CHART: Final = {name: min(_FRESH * of.step, 30.0) for name, of in RANGES.items()}
