@@ -15,7 +15,7 @@ from dramatiq.broker import Consumer, MessageProxy
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.errors import ConnectionClosed
 
-from jobplatform.hints import NAMESPACE, acks_key, bodies_key, queue_key
+from jobplatform.hints import NAMESPACE, acks_key, bodies_key, queue_key, woken_key
 from jobplatform.message import JobMessage
 
 log: Final = logging.getLogger(__name__)
@@ -26,10 +26,12 @@ _UNWANTED: Final = "unwanted"
 #: Dramatiq's maintenance delivers again what a broker holds that gave no sign of life for a minute. Seconds.
 _SIGN_OF_LIFE: Final = 15.0
 
-# As Dramatiq's own fetch, but the ids come with the bodies, and what is done leaves in the same step.
+# As Dramatiq's own fetch, but the ids come with the bodies, and what is done leaves in the same step. What this process
+# was woken by goes back to the head first, whether there is room or not.
 _FETCH: Final = """
-local list, bodies, acks, alive = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local list, bodies, acks, alive, woken = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 redis.call('zadd', alive, ARGV[1], ARGV[2])
+while redis.call('lmove', woken, list, 'LEFT', 'LEFT') do end
 for place = 4, #ARGV do
     redis.call('srem', acks, ARGV[place])
     redis.call('hdel', bodies, ARGV[place])
@@ -160,6 +162,7 @@ class JobConsumer(Consumer):
         self._prefetch = min(prefetch, _MOST)
         self._timeout = timeout / 1000
         self._acks = acks_key(broker.broker_id, queue)
+        self._woken = woken_key(broker.broker_id, queue)
         self._holding = holding
         self._fetched = holding.fetched
         self._alive_at = float("-inf")
@@ -247,7 +250,13 @@ class JobConsumer(Consumer):
         with self._holding.changed:
             done = self._holding.done[:_MOST]
         answer = self._script(
-            keys=[queue_key(self._queue), bodies_key(self._queue), self._acks, f"{NAMESPACE}:__heartbeats__"],
+            keys=[
+                queue_key(self._queue),
+                bodies_key(self._queue),
+                self._acks,
+                f"{NAMESPACE}:__heartbeats__",
+                self._woken,
+            ],
             args=[int(time.time() * 1000), self._broker.broker_id, room, *done],
         )
         self._alive_at = time.monotonic()
@@ -262,10 +271,12 @@ class JobConsumer(Consumer):
             return bool(woken)
 
     def _wait_for_hint(self) -> bool:
-        """Wait at the empty list: its head is moved to its head, so it stays as it is, and this wakes at once."""
-        key = queue_key(self._queue)
+        """Wait at the empty list, and wake at once. A hint wakes the one who has waited longest, and nobody else.
+
+        So it must leave the list: it moves to one of this process, where `HintSender.return_deliveries` finds it too.
+        """
         seconds: Any = self._timeout  # redis-py's hint says int; a fraction is fine
-        return self._client.blmove(key, key, seconds, "LEFT", "LEFT") is not None
+        return self._client.blmove(queue_key(self._queue), self._woken, seconds, "LEFT", "LEFT") is not None
 
     def _show_life(self) -> None:
         if time.monotonic() - self._alive_at > _SIGN_OF_LIFE:

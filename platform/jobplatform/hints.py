@@ -27,7 +27,8 @@ _PAUSE: Final = 0.5
 _PAUSE_OF_A_HUNG_SERVER: Final = 5.0
 
 _RETURN: Final = """
-local list, bodies, acks = KEYS[1], KEYS[2], KEYS[3]
+local list, bodies, acks, woken = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+while redis.call('lmove', woken, list, 'LEFT', 'LEFT') do end
 for _, id in ipairs(redis.call('smembers', acks)) do
     if redis.call('hexists', bodies, id) == 1 then redis.call('lpush', list, id) end
 end
@@ -50,6 +51,11 @@ def bodies_key(queue: str) -> str:
 def acks_key(broker: str, queue: str) -> str:
     """The Redis set of the deliveries that a process has taken from a queue and not yet acknowledged."""
     return f"{NAMESPACE}:__acks__.{broker}.{queue}"
+
+
+def woken_key(broker: str, queue: str) -> str:
+    """The Redis list to which the hint moves that a process was woken by, until its fetch, which puts it back first."""
+    return f"{NAMESPACE}:__woken__.{broker}.{queue}"
 
 
 def actor_name(type: str, queue: str) -> str:  # noqa: A002
@@ -121,7 +127,8 @@ class HintSender:
             return
         try:
             for queue in QUEUES:
-                self._return(keys=[queue_key(queue), bodies_key(queue), acks_key(broker, queue)])
+                taken = [acks_key(broker, queue), woken_key(broker, queue)]
+                self._return(keys=[queue_key(queue), bodies_key(queue), *taken])
         except redis.RedisError as error:
             log.warning("What a dead worker had taken from Redis stays behind: %s", error)
 

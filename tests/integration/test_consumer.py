@@ -63,13 +63,13 @@ def test_hints_come_in_their_order(workshop: Workshop, consumer: JobConsumer) ->
 
 
 def test_an_idle_consumer_wakes_at_once(workshop: Workshop, probe: JobActor[..., Any]) -> None:
-    """Its wait lasts half a minute; a hint ends it."""
+    """Its wait lasts four seconds and a half; a hint ends it."""
     consumer = workshop.broker.consume("default", prefetch=4, timeout=4_500)
     sent, woken = ids(1)[0], []
     thread = threading.Thread(target=lambda: woken.append((taken(consumer), time.monotonic())))
     thread.start()
     client: Any = workshop.broker.client
-    eventually(lambda: client.info("clients")["blocked_clients"], what="its waiting")
+    eventually(lambda: blocked(client), what="its waiting")
 
     began = time.monotonic()
     send(workshop, sent)
@@ -79,6 +79,54 @@ def test_an_idle_consumer_wakes_at_once(workshop: Workshop, probe: JobActor[...,
     assert message_id == sent
     assert at - began < 1
     assert probe.queue_name == "default"
+
+
+def test_a_hint_wakes_one_of_those_who_wait(workshop: Workshop, probe: JobActor[..., Any]) -> None:
+    """The others sleep on: to wake them would cost as much as the job."""
+    other = Workshop(workshop.settings)
+    other.actor("PROBE")(probe.fn)
+    client: Any = workshop.broker.client
+    got: list[str | None] = []
+    threads = []
+    for number, each in enumerate((workshop, other), start=1):
+        consumer = each.broker.consume("default", prefetch=4, timeout=4_500)
+        threads.append(threading.Thread(target=lambda consumer=consumer: got.append(taken(consumer))))
+        threads[-1].start()
+        eventually(lambda number=number: blocked(client) == number, what="its waiting")
+    fetches = scripts_run(client)
+    first, second = ids(2)
+
+    send(workshop, first)
+    threads[0].join()
+
+    assert got == [first], "the one who had waited longest"
+    assert blocked(client) == 1
+    assert scripts_run(client) == fetches + 1
+    send(workshop, second)
+    threads[1].join()
+    assert got == [first, second]
+    other.close()
+
+
+def blocked(client: Any) -> int:
+    return int(client.info("clients")["blocked_clients"])
+
+
+def scripts_run(client: Any) -> int:
+    return int(client.info("commandstats")["cmdstat_evalsha"]["calls"])
+
+
+def test_what_a_process_was_woken_by_outlasts_its_connection(workshop: Workshop, consumer: JobConsumer) -> None:
+    """The one that takes its place puts it back first."""
+    client: Any = workshop.broker.client
+    send(workshop, *(sent := ids(2)))
+    assert consumer._wait_for_hint()
+    assert client.llen("dramatiq:default") == 1, "no other process has it"
+
+    successor = workshop.broker.consume("default", prefetch=4, timeout=50)
+
+    assert [taken(successor) for _ in range(3)] == [*sent, None]
+    assert client.keys("dramatiq:__woken__*") == []
 
 
 def test_no_more_is_taken_than_there_is_room_for(workshop: Workshop, consumer: JobConsumer) -> None:

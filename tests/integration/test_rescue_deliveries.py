@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from jobplatform import journal
-from jobplatform.hints import acks_key, message_of
+from jobplatform.hints import acks_key, message_of, woken_key
 from jobplatform.journal import Hint, workers
 from jobplatform.keeper import Keeper
 from tests.services.journal import live_worker, queued_job, read
@@ -28,19 +28,19 @@ def test_the_deliveries_of_a_dead_worker_return_to_redis_at_once(workshop: Works
     jobs = {}
     for queue in ("high", "default"):
         delivery, body = message_of(Hint(queued_job(queue=queue), "PROBE", queue, 1))
-        client.hset(f"dramatiq:{queue}.msgs", delivery, body)
+        woken_by, its_body = message_of(Hint(queued_job(queue=queue), "PROBE", queue, 2))
+        client.hset(f"dramatiq:{queue}.msgs", mapping={delivery: body, woken_by: its_body})
         client.sadd(acks_key("gone", queue), delivery, "acknowledged-meanwhile")
-        jobs[queue] = delivery
+        client.rpush(woken_key("gone", queue), woken_by)
+        jobs[queue] = [delivery.encode(), woken_by.encode()]
     keeper = Keeper(replace(workshop.settings, resend_grace=3_600_000))
 
     keeper.tick()
     assert client.exists(acks_key("gone", "high"), acks_key("gone", "default")) == 2
     keeper.tick()
 
-    assert {queue: client.lrange(f"dramatiq:{queue}", 0, -1) for queue in jobs} == {
-        queue: [delivery.encode()] for queue, delivery in jobs.items()
-    }
-    assert client.exists(acks_key("gone", "high"), acks_key("gone", "default")) == 0
+    assert {queue: client.lrange(f"dramatiq:{queue}", 0, -1) for queue in jobs} == jobs
+    assert client.keys("dramatiq:__*gone*") == []
 
 
 def test_a_death_is_declared_and_its_jobs_are_rescued_though_redis_is_away(
