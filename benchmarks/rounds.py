@@ -21,6 +21,9 @@ WORKLOADS: Final = ("accept", "drain", "end-to-end", "read", "pick-up")
 #: A fast worker does hundreds between two looks at what is left.
 _FEWEST_TO_DRAIN: Final = 1_500
 
+#: So many worker processes do most on two cores; a fourth makes jobs that come one by one dearer.
+_WORKER_PROCESSES: Final = 3
+
 Some = Callable[[int], int]
 
 
@@ -36,7 +39,8 @@ def play(who: str, wanted: Collection[str], scale: float) -> dict[str, Measured]
         return max(20, int(count * scale))
 
     peer = PEERS.get(who)
-    with running_stack(PlatformStack if peer is None else partial(PeerStack, peer=peer)) as (stack, connection):
+    of = partial(PlatformStack, processes=_WORKER_PROCESSES) if peer is None else partial(PeerStack, peer=peer)
+    with running_stack(of) as (stack, connection):
         if peer is None or peer.api is not None:
             measured = _all(stack, connection, wanted, some)
         else:

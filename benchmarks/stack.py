@@ -25,7 +25,7 @@ from jobplatform.migrate import migrate
 from jobplatform.settings import Settings
 
 _GUNICORN: Final = ("gunicorn", "--config", str(Path(jobplatform.__file__).parents[2] / "gunicorn.conf.py"))
-_DRAMATIQ: Final = ("dramatiq", "jobplatform.worker", "--threads", "32", "--processes")
+_DRAMATIQ: Final = ("dramatiq", "jobplatform.worker", "--threads", "64", "--processes")
 _READY_SECONDS: Final = 60
 GRACE_SECONDS: Final = 20
 

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -69,7 +70,7 @@ def test_an_idle_consumer_wakes_at_once(workshop: Workshop, probe: JobActor[...,
     thread = threading.Thread(target=lambda: woken.append((taken(consumer), time.monotonic())))
     thread.start()
     client: Any = workshop.broker.client
-    eventually(lambda: blocked(client), what="its waiting")
+    eventually(lambda: waits(client, 1), what="its waiting")
 
     began = time.monotonic()
     send(workshop, sent)
@@ -87,12 +88,15 @@ def test_a_hint_wakes_one_of_those_who_wait(workshop: Workshop, probe: JobActor[
     other.actor("PROBE")(probe.fn)
     client: Any = workshop.broker.client
     got: list[str | None] = []
+
+    def take(each: Workshop) -> None:
+        got.append(taken(each.broker.consume("default", prefetch=4, timeout=4_500)))
+
     threads = []
     for number, each in enumerate((workshop, other), start=1):
-        consumer = each.broker.consume("default", prefetch=4, timeout=4_500)
-        threads.append(threading.Thread(target=lambda consumer=consumer: got.append(taken(consumer))))
+        threads.append(threading.Thread(target=take, args=(each,)))
         threads[-1].start()
-        eventually(lambda number=number: blocked(client) == number, what="its waiting")
+        eventually(partial(waits, client, number), what="its waiting")
     fetches = scripts_run(client)
     first, second = ids(2)
 
@@ -100,7 +104,7 @@ def test_a_hint_wakes_one_of_those_who_wait(workshop: Workshop, probe: JobActor[
     threads[0].join()
 
     assert got == [first], "the one who had waited longest"
-    assert blocked(client) == 1
+    assert waits(client, 1)
     assert scripts_run(client) == fetches + 1
     send(workshop, second)
     threads[1].join()
@@ -108,8 +112,9 @@ def test_a_hint_wakes_one_of_those_who_wait(workshop: Workshop, probe: JobActor[
     other.close()
 
 
-def blocked(client: Any) -> int:
-    return int(client.info("clients")["blocked_clients"])
+def waits(client: Any, count: int) -> bool:
+    """Whether so many consumers wait for a hint."""
+    return bool(client.info("clients")["blocked_clients"] == count)
 
 
 def scripts_run(client: Any) -> int:

@@ -1,4 +1,4 @@
-// The worker: two processes, each with 32 jobs at a time.
+// The worker: two processes, each with 64 jobs at a time.
 
 import cluster from "node:cluster";
 import { Worker } from "bullmq";
@@ -18,7 +18,7 @@ async function work() {
       const result = await handlers[job.name](job.data);
       await completed(job.id, result);
     },
-    { connection: { url: process.env.REDIS_URL }, concurrency: 32 },
+    { connection: { url: process.env.REDIS_URL }, concurrency: 64 },
   );
   worker.on("failed", async (job, error) => {
     if (job && job.attemptsMade >= (job.opts.attempts ?? 1)) {
