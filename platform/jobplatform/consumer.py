@@ -276,7 +276,11 @@ class JobConsumer(Consumer):
         So it must leave the list: it moves to one of this process, where `HintSender.return_deliveries` finds it too.
         """
         seconds: Any = self._timeout  # redis-py's hint says int; a fraction is fine
-        return self._client.blmove(queue_key(self._queue), self._woken, seconds, "LEFT", "LEFT") is not None
+        if self._client.blmove(queue_key(self._queue), self._woken, seconds, "LEFT", "LEFT") is None:
+            return False
+        if not self._has_room():  # meanwhile the worker began to stop, or the queue was paused: it wakes another one
+            self._run_script(room=0)
+        return True
 
     def _show_life(self) -> None:
         if time.monotonic() - self._alive_at > _SIGN_OF_LIFE:

@@ -134,6 +134,27 @@ def test_what_a_process_was_woken_by_outlasts_its_connection(workshop: Workshop,
     assert client.keys("dramatiq:__woken__*") == []
 
 
+def test_a_hint_that_wakes_a_stopping_worker_goes_on_to_the_others(
+    workshop: Workshop, probe: JobActor[..., Any]
+) -> None:
+    """Not only when it has ended: its last jobs may take half a minute."""
+    consumer = workshop.broker.consume("default", prefetch=4, timeout=4_500)
+    client: Any = workshop.broker.client
+    got: list[str | None] = []
+    thread = threading.Thread(target=lambda: got.append(taken(consumer)))
+    thread.start()
+    eventually(partial(waits, client, 1), what="its waiting")
+    assert workshop.broker.stop_fetching() == []
+    sent = ids(1)[0]
+
+    send(workshop, sent)
+
+    eventually(lambda: client.llen(f"dramatiq:{probe.queue_name}") == 1, what="the hint")
+    assert client.keys("dramatiq:__woken__*") == []
+    thread.join()
+    assert got == [None]
+
+
 def test_no_more_is_taken_than_there_is_room_for(workshop: Workshop, consumer: JobConsumer) -> None:
     send(workshop, *ids(6))
     held = [next(consumer) for _ in range(4)]

@@ -92,6 +92,7 @@ def dashboard(postgres: Postgres, valkey: Valkey) -> Iterator[Callable[..., Dash
                 "REDIS_URL": valkey.url,
                 "PORT": str(port),
                 "WEB_CONCURRENCY": "1",
+                "SHUTDOWN_GRACE": "500",  # no test waits for what another one left running
                 "API_KEYS": ",".join(str(entry) for _, entry in keys.values()),
                 **settings,
             }
