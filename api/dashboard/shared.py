@@ -7,7 +7,7 @@ from typing import Final, Generic, TypeVar
 Key = TypeVar("Key", bound=Hashable)
 Made = TypeVar("Made")
 
-#: So many things are kept at the most.
+#: So many things are kept at the most, and those that are being made.
 _MOST: Final = 50
 
 
@@ -26,13 +26,13 @@ class Shared(Generic[Key, Made]):
         if kept is None or (kept[1].done() and (now - kept[0] > self._seconds or _failed(kept[1]))):
             kept = self._made[key] = now, asyncio.ensure_future(self._make(key))
             kept[1].add_done_callback(_failed)  # where all who asked are gone, nobody else looks at what went wrong
-            self._forget(now)
+            self._forget()
         return await asyncio.shield(kept[1])
 
-    def _forget(self, now: float) -> None:
+    def _forget(self) -> None:
         if len(self._made) > _MOST:
-            old = [key for key, (at, task) in self._made.items() if task.done() and now - at > self._seconds]
-            for key in old:
+            made = [key for key, (_, task) in self._made.items() if task.done()]
+            for key in sorted(made, key=lambda key: self._made[key][0])[: len(self._made) - _MOST]:
                 del self._made[key]
 
 

@@ -82,14 +82,16 @@ def test_who_leaves_takes_nothing_from_the_others() -> None:
     asyncio.run(_gone())
 
 
-async def _many() -> None:
+async def _many(seconds: float) -> None:
     make = Maker()
-    shared = Shared(make, 0)
+    shared = Shared(make, seconds)
     for number in range(200):
         await shared.get(str(number))
 
     assert len(shared._made) <= 52
+    assert await shared.get("199") == ("199 200" if seconds else "199 201"), "the newest stays"
 
 
-def test_not_everything_is_kept() -> None:
-    asyncio.run(_many())
+@pytest.mark.parametrize("seconds", [0, 60])
+def test_not_everything_is_kept(seconds: float) -> None:
+    asyncio.run(_many(seconds))
