@@ -53,6 +53,10 @@ for place = #ARGV, 1, -1 do
 end
 """
 
+#: While hints are set aside, each wait lasts only this share of the usual: who has just sent them round is then hardly
+#: ever the one whose wait is the oldest, and so does not get them back.
+_WAIT_BESIDE: Final = 0.3
+
 #: Lua's stack bounds what one `unpack` takes.
 _MOST: Final = 2_000
 
@@ -166,6 +170,8 @@ class JobConsumer(Consumer):
         self._holding = holding
         self._fetched = holding.fetched
         self._alive_at = float("-inf")
+        #: Whether a hint may have woken this process that it has not put back since. Its predecessor's may lie there.
+        self._may_be_woken = True
         try:
             self._take_back()
         except redis.RedisError as error:
@@ -179,6 +185,8 @@ class JobConsumer(Consumer):
                         return message
                 self._put_back()
                 if not self._has_room():
+                    if self._may_be_woken:  # meanwhile the worker began to stop, or the queue was paused
+                        self._run_script(room=0)
                     self._show_life()
                     if self._holding.resting:
                         self._tell_fetched(self._queue, more=False)
@@ -260,6 +268,7 @@ class JobConsumer(Consumer):
             args=[int(time.time() * 1000), self._broker.broker_id, room, *done],
         )
         self._alive_at = time.monotonic()
+        self._may_be_woken = False
         with self._holding.changed:
             del self._holding.done[: len(done)]
             self._holding.held.difference_update(done)
@@ -271,16 +280,14 @@ class JobConsumer(Consumer):
             return bool(woken)
 
     def _wait_for_hint(self) -> bool:
-        """Wait at the empty list, and wake at once. A hint wakes the one who has waited longest, and nobody else.
+        """Wait at the empty list, and wake at once. A hint wakes the one whose wait is the oldest, and nobody else.
 
         So it must leave the list: it moves to one of this process, where `HintSender.return_deliveries` finds it too.
         """
-        seconds: Any = self._timeout  # redis-py's hint says int; a fraction is fine
-        if self._client.blmove(queue_key(self._queue), self._woken, seconds, "LEFT", "LEFT") is None:
-            return False
-        if not self._has_room():  # meanwhile the worker began to stop, or the queue was paused: it wakes another one
-            self._run_script(room=0)
-        return True
+        self._may_be_woken = True  # also if the answer is lost
+        # redis-py's hint says int; a fraction is fine
+        seconds: Any = self._timeout * (_WAIT_BESIDE if self._holding.aside else 1)
+        return self._client.blmove(queue_key(self._queue), self._woken, seconds, "LEFT", "LEFT") is not None
 
     def _show_life(self) -> None:
         if time.monotonic() - self._alive_at > _SIGN_OF_LIFE:

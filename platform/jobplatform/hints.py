@@ -103,8 +103,7 @@ class HintSender:
                     pipeline.rpush(queue_key(queue), *(delivery for delivery, _ in messages))
                 pipeline.execute()
         except redis.RedisError as error:
-            hung = isinstance(error, redis.TimeoutError)
-            self._resume_at = time.monotonic() + (_PAUSE_OF_A_HUNG_SERVER if hung else _PAUSE)
+            self._rest_after(error)
             if not self._troubled:
                 log.warning("Redis takes no hints, the keeper will send them again: %s", error)
             self._troubled = True
@@ -118,19 +117,27 @@ class HintSender:
         """Redis was seen to take what is sent: the next hints are sent, whatever failed before."""
         self._resume_at = 0.0
 
-    def return_deliveries(self, broker: str) -> None:
+    def return_deliveries(self, broker: str) -> bool:
         """Put back what a dead process had taken out of its queues, to where it was: for others to take at once.
 
-        Where Redis does not answer, the keeper sends hints for them again, as for any that were lost.
+        Whether that was done. Where Redis does not answer, the keeper sends hints for them again, as for any that were
+        lost.
         """
         if time.monotonic() < self._resume_at:
-            return
+            return False
         try:
             for queue in QUEUES:
                 taken = [acks_key(broker, queue), woken_key(broker, queue)]
                 self._return(keys=[queue_key(queue), bodies_key(queue), *taken])
         except redis.RedisError as error:
-            log.warning("What a dead worker had taken from Redis stays behind: %s", error)
+            self._rest_after(error)
+            log.warning("What a dead worker had taken from Redis stays behind for now: %s", error)
+            return False
+        return True
+
+    def _rest_after(self, error: redis.RedisError) -> None:
+        hung = isinstance(error, redis.TimeoutError)
+        self._resume_at = time.monotonic() + (_PAUSE_OF_A_HUNG_SERVER if hung else _PAUSE)
 
 
 def _by_queue(hints: Iterable[Hint]) -> Iterable[tuple[str, list[tuple[str, bytes]]]]:

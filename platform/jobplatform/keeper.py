@@ -92,6 +92,8 @@ class Keeper:
         self._look = self._client.register_script(_LOOK)
         self._watermarks = {queue: Watermarks(settings.resend_grace / 1000) for queue in QUEUES}
         self._deaths = DeathWatch(settings.death_after, settings.frozen_after)
+        #: The brokers of dead workers, until what they had taken from Redis is back.
+        self._gone: set[str] = set()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self.run, name="keeper", daemon=True)
         # Keepers that started together do not all go through one folder at once.
@@ -153,10 +155,9 @@ class Keeper:
         if self._id is None:
             self._id = keepers.register_keeper()
         released = self._release()
-        dead = self._deaths.look()
+        self._gone.update(self._deaths.look())
         rescued = self._rescue()
-        for broker in dead:
-            self._sender.return_deliveries(broker)
+        self._gone -= {broker for broker in self._gone if self._sender.return_deliveries(broker)}
         resent = [self._resend(queue) for queue in self._awake()]
         acts = self._act()
         self._sweep()

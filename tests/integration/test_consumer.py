@@ -155,6 +155,54 @@ def test_a_hint_that_wakes_a_stopping_worker_goes_on_to_the_others(
     assert got == [None]
 
 
+def test_a_hint_that_woke_a_worker_whose_queue_was_paused_goes_back(
+    workshop: Workshop, consumer: JobConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if the answer was lost by which it was woken."""
+    assert next(consumer) is None, "and with that it has shown life"
+    client: Any = workshop.broker.client
+    blmove = client.blmove
+
+    def lose_the_answer(*words: Any) -> None:
+        assert blmove(*words) is not None
+        workshop.broker.rest({"default"})
+
+    monkeypatch.setattr(client, "blmove", lose_the_answer)
+    sent = ids(2)
+
+    def find_nothing_a_moment_before() -> bool:
+        send(workshop, *sent)
+        return False
+
+    monkeypatch.setattr(consumer, "_fetch", find_nothing_a_moment_before)
+
+    assert next(consumer) is None
+    assert next(consumer) is None
+
+    assert client.llen("dramatiq:default") == 2
+    assert client.keys("dramatiq:__woken__*") == []
+    monkeypatch.undo()
+    workshop.broker.rest(())
+    assert [taken(consumer) for _ in sent] == sent
+
+
+def test_a_consumer_that_has_set_something_aside_waits_for_less_long(
+    workshop: Workshop, consumer: JobConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It sends round what it cannot take now, and shall hardly be the first to be woken by it."""
+    waited: list[float] = []
+    monkeypatch.setattr(workshop.broker.client, "blmove", lambda *words: waited.append(words[2]))
+    send(workshop, *ids(1))
+    message = next(consumer)
+    assert message is not None
+    assert next(consumer) is None
+
+    workshop.broker.set_aside(message)
+    assert next(consumer) is None
+
+    assert waited == [0.05, pytest.approx(0.015)]
+
+
 def test_no_more_is_taken_than_there_is_room_for(workshop: Workshop, consumer: JobConsumer) -> None:
     send(workshop, *ids(6))
     held = [next(consumer) for _ in range(4)]

@@ -43,19 +43,43 @@ def test_the_deliveries_of_a_dead_worker_return_to_redis_at_once(workshop: Works
     assert client.keys("dramatiq:__*gone*") == []
 
 
+def test_what_a_dead_worker_had_taken_returns_when_redis_is_back(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live_worker(9, broker="gone", types=["PROBE"], queues=["high", "default"])
+    read(workshop.settings.database_url, "UPDATE workers SET last_seen_at = now() - interval '4 s' WHERE id = 9")
+    client: Any = workshop.broker.client
+    delivery, body = message_of(Hint(queued_job(), "PROBE", "default", 1))
+    client.hset("dramatiq:default.msgs", delivery, body)
+    client.rpush(woken_key("gone", "default"), delivery)
+    keeper = Keeper(replace(workshop.settings, resend_grace=3_600_000))
+    with monkeypatch.context() as away:
+        away.setattr(keeper._sender, "_return", _away)
+        keeper.tick()
+        keeper.tick()
+    assert client.llen("dramatiq:default") == 0
+    keeper._sender.resume()
+
+    keeper.tick()
+
+    assert client.lrange("dramatiq:default", 0, -1) == [delivery.encode()]
+    assert client.keys("dramatiq:__*gone*") == []
+
+
+def _away(*_: Any, **__: Any) -> None:
+    raise redis.ConnectionError("away")
+
+
 def test_a_death_is_declared_and_its_jobs_are_rescued_though_redis_is_away(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def away(*_: Any, **__: Any) -> None:
-        raise redis.ConnectionError("away")
-
     live_worker(9, broker="gone")
     job_id = queued_job()
     journal.commit([journal.Claim(job_id, "PROBE", job_id, 9, 2)])
     read(workshop.settings.database_url, "UPDATE workers SET last_seen_at = now() - interval '4 s' WHERE id = 9")
     keeper = Keeper(workshop.settings)
-    monkeypatch.setattr(keeper._client, "execute_command", away)
-    monkeypatch.setattr(keeper._sender, "_return", away)
+    monkeypatch.setattr(keeper._client, "execute_command", _away)
+    monkeypatch.setattr(keeper._sender, "_return", _away)
 
     keeper.tick()
     keeper.tick()

@@ -20,6 +20,7 @@ POINTS: Final = {
     "before-open": "API: the request is read, nothing is written",
     "after-open": "API: the job is committed, its hint is not sent and the client has no answer",
     "after-send": "API or keeper: hints are sent, nobody knows",
+    "after-wake": "worker: a hint has woken it and left the queue, nothing is fetched",
     "after-fetch": "worker: hints are taken out of Redis, nothing is claimed",
     "before-claim": "worker: about to claim",
     "after-claim": "worker: the claim is committed, the actor has not begun",
@@ -59,6 +60,9 @@ def install() -> None:
     for duty in ("release", "rescue", "resend"):
         setattr(journal, duty, _after(getattr(journal, duty), f"after-{duty}", _brings_hints))
     HintSender.send = _after(HintSender.send, "after-send", bool)  # type: ignore[method-assign]
+    JobConsumer._wait_for_hint = _after(  # type: ignore[method-assign]
+        JobConsumer._wait_for_hint, "after-wake", bool
+    )
     JobConsumer._run_script = _after(  # type: ignore[method-assign]
         JobConsumer._run_script, "after-fetch", lambda answer: bool(answer[0])
     )

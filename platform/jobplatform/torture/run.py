@@ -15,7 +15,7 @@ import redis
 
 from jobplatform import journal
 from jobplatform.connection import give_up_connection, open_connection
-from jobplatform.hints import queue_key
+from jobplatform.hints import queue_key, woken_key
 from jobplatform.models import connect_to
 from jobplatform.states import QUEUES
 from jobplatform.torture.effects import EffectFile
@@ -221,11 +221,12 @@ def _report(order: Order, stack: Stack, oracle: Oracle, watch: Watch, seconds: f
 
 
 def _left_in_redis(stack: Stack) -> list[str]:
-    """What is still in the queues' lists, or was never taken out of the hashes, when all is done (I8)."""
+    """What is still in the queues' lists, or in those of workers that were woken, when all is done (I8)."""
     deadline = time.monotonic() + 10
     while True:
         with redis_client(stack) as client:
-            lengths = {queue_key(queue): client.llen(queue_key(queue)) for queue in QUEUES}
+            keys = [*map(queue_key, QUEUES), *map(bytes.decode, client.scan_iter(woken_key("*", "*")))]
+            lengths = {key: client.llen(key) for key in keys}
         left = [f"{length} in {key}" for key, length in lengths.items() if length]
         if not left or time.monotonic() > deadline:
             return left
