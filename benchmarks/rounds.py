@@ -21,7 +21,7 @@ WORKLOADS: Final = ("accept", "drain", "end-to-end", "read", "pick-up")
 #: A fast worker does hundreds between two looks at what is left.
 _FEWEST_TO_DRAIN: Final = 1_500
 
-#: So many worker processes do most on two cores; a fourth makes jobs that come one by one dearer.
+#: So many worker processes drain most on two cores. End to end two do a tenth more, a fourth makes each job dearer.
 _WORKER_PROCESSES: Final = 3
 
 Some = Callable[[int], int]

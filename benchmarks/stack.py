@@ -75,7 +75,7 @@ class Stack(ABC):
             self.api.wait_until(self._ready, _READY_SECONDS)
 
     def start_worker(self, connection: Connection) -> None:
-        """Start the worker, and wait until both its processes are ready and have done the first jobs that wait.
+        """Start the worker, and wait until all its processes are ready and have done the first jobs that wait.
 
         What a start costs is no part of what a job costs, nor what a program learns of itself as it runs (Node does).
         """

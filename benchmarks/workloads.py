@@ -27,7 +27,7 @@ _SETTLE: Final = 0.1
 _LOOK_EVERY: Final = 0.05
 #: Of so many jobs the random ones are.
 _READ: Final = 20_000
-#: So many jobs must be left to do when both processes of a worker work.
+#: So many jobs must be left to do when all processes of a worker work.
 FEWEST: Final = 50
 #: How long nothing may be done while there is something to do, in seconds.
 PATIENCE: Final = 30
@@ -73,7 +73,7 @@ def accept(
 
 
 def drain(stack: Stack, connection: Connection) -> Measured:
-    """w3: do the jobs that wait. The worker's start does not count, nor what it does until both processes work."""
+    """w3: do the jobs that wait. The worker's start does not count, nor what it does until all processes work."""
     failed = _number(connection, _FAILED)
     stack.start_worker(connection)
     meter = Meter(stack, connection)
