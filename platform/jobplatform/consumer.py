@@ -15,7 +15,7 @@ from dramatiq.broker import Consumer, MessageProxy
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.errors import ConnectionClosed
 
-from jobplatform.hints import NAMESPACE, acks_key, bodies_key, queue_key, woken_key
+from jobplatform.hints import HEARTBEATS_KEY, acks_key, bodies_key, queue_key, woken_key
 from jobplatform.message import JobMessage
 
 log: Final = logging.getLogger(__name__)
@@ -23,20 +23,22 @@ log: Final = logging.getLogger(__name__)
 #: The option of a message that is put back, or set aside: to acknowledge it means nothing.
 _UNWANTED: Final = "unwanted"
 
-#: Dramatiq's maintenance delivers again what a broker holds that gave no sign of life for a minute. Seconds.
+#: The keeper puts back what a process holds that gave no sign of life for a while, and so does Dramatiq's own
+#: maintenance after a minute. Seconds.
 _SIGN_OF_LIFE: Final = 15.0
 
 # As Dramatiq's own fetch, but the ids come with the bodies, and what is done leaves in the same step. What this process
 # was woken by goes back to the head first, whether there is room or not.
 _FETCH: Final = """
 local list, bodies, acks, alive, woken = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-redis.call('zadd', alive, ARGV[1], ARGV[2])
+local now = redis.call('time')
+redis.call('zadd', alive, now[1] * 1000 + math.floor(now[2] / 1000), ARGV[1])
 while redis.call('lmove', woken, list, 'LEFT', 'LEFT') do end
-for place = 4, #ARGV do
+for place = 3, #ARGV do
     redis.call('srem', acks, ARGV[place])
     redis.call('hdel', bodies, ARGV[place])
 end
-local room = tonumber(ARGV[3])
+local room = tonumber(ARGV[2])
 local ids = room > 0 and redis.call('lpop', list, room)
 if not ids then return {} end
 redis.call('sadd', acks, unpack(ids))
@@ -262,10 +264,10 @@ class JobConsumer(Consumer):
                 queue_key(self._queue),
                 bodies_key(self._queue),
                 self._acks,
-                f"{NAMESPACE}:__heartbeats__",
+                HEARTBEATS_KEY,
                 self._woken,
             ],
-            args=[int(time.time() * 1000), self._broker.broker_id, room, *done],
+            args=[self._broker.broker_id, room, *done],
         )
         self._alive_at = time.monotonic()
         self._may_be_woken = False

@@ -8,8 +8,8 @@ import logging
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
 
 import msgspec
 import redis
@@ -58,6 +58,10 @@ def woken_key(broker: str, queue: str) -> str:
     return f"{NAMESPACE}:__woken__.{broker}.{queue}"
 
 
+#: The Redis set of when each process last fetched, milliseconds of Redis' own clock.
+HEARTBEATS_KEY: Final = f"{NAMESPACE}:__heartbeats__"
+
+
 def actor_name(type: str, queue: str) -> str:  # noqa: A002
     """The Dramatiq actor that runs a type's jobs from a queue: the high queue has a twin of its own."""
     return type if queue == "default" else f"{type}.{queue}"
@@ -103,10 +107,7 @@ class HintSender:
                     pipeline.rpush(queue_key(queue), *(delivery for delivery, _ in messages))
                 pipeline.execute()
         except redis.RedisError as error:
-            self._rest_after(error)
-            if not self._troubled:
-                log.warning("Redis takes no hints, the keeper will send them again: %s", error)
-            self._troubled = True
+            self._rest_after(error, "Redis takes no hints, the keeper will send them again")
             return False
         if self._troubled:
             log.info("Redis takes hints again.")
@@ -117,25 +118,45 @@ class HintSender:
         """Redis was seen to take what is sent: the next hints are sent, whatever failed before."""
         self._resume_at = 0.0
 
-    def return_deliveries(self, broker: str) -> bool:
+    def return_deliveries(self, broker: str) -> None:
         """Put back what a dead process had taken out of its queues, to where it was: for others to take at once.
 
-        Whether that was done. Where Redis does not answer, the keeper sends hints for them again, as for any that were
-        lost.
+        What stays behind, as Redis does not answer, `return_from_the_silent` finds.
         """
-        if time.monotonic() < self._resume_at:
-            return False
-        try:
-            for queue in QUEUES:
-                taken = [acks_key(broker, queue), woken_key(broker, queue)]
-                self._return(keys=[queue_key(queue), bodies_key(queue), *taken])
-        except redis.RedisError as error:
-            self._rest_after(error)
-            log.warning("What a dead worker had taken from Redis stays behind for now: %s", error)
-            return False
-        return True
+        self._have_returned(lambda: self._return_of(broker))
 
-    def _rest_after(self, error: redis.RedisError) -> None:
+    def return_from_the_silent(self, seconds: float) -> None:
+        """Do the same for every process that has shown no life to Redis for so long, on record or not.
+
+        For a process that lives after all this is harmless: what is delivered twice is refused at the claim (R2).
+        """
+        self._have_returned(lambda: self._return_of_the_silent(seconds))
+
+    def _return_of(self, broker: str) -> None:
+        for queue in QUEUES:
+            taken = [acks_key(broker, queue), woken_key(broker, queue)]
+            self._return(keys=[queue_key(queue), bodies_key(queue), *taken])
+
+    def _return_of_the_silent(self, seconds: float) -> None:
+        now, _ = self._client.time()
+        border = int((now - seconds) * 1000)
+        silent: Any = self._client.zrangebyscore(HEARTBEATS_KEY, "-inf", border)  # redis-py's hint says all sorts
+        for broker in silent:
+            self._return_of(broker.decode())
+        self._client.zremrangebyscore(HEARTBEATS_KEY, "-inf", border)  # whoever has fetched meanwhile stays
+
+    def _have_returned(self, give_back: Callable[[], None]) -> None:
+        if time.monotonic() < self._resume_at:
+            return
+        try:
+            give_back()
+        except redis.RedisError as error:
+            self._rest_after(error, "What dead workers had taken from Redis stays behind for now")
+
+    def _rest_after(self, error: redis.RedisError, trouble: str) -> None:
+        if not self._troubled:
+            log.warning("%s: %s", trouble, error)
+        self._troubled = True
         hung = isinstance(error, redis.TimeoutError)
         self._resume_at = time.monotonic() + (_PAUSE_OF_A_HUNG_SERVER if hung else _PAUSE)
 

@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -49,6 +49,11 @@ MEMORY_KEY: Final = f"{NAMESPACE}:__remembers_since__"
 
 #: While a worker's lock is free, the next look comes soon: its death is told as soon as it has been silent long enough.
 _PAUSE_OF_SUSPICION: Final = 0.25
+
+#: Seconds between two looks for processes that show no life to Redis, and since when they must not have. A worker that
+#: takes nothing shows some every 15.
+_SILENT_EVERY: Final = 5.0
+_SILENT_FOR: Final = 20.0
 
 #: A look for lost hints that takes longer, in seconds, is followed by a rest.
 _LONG_LOOK: Final = 0.5
@@ -92,8 +97,7 @@ class Keeper:
         self._look = self._client.register_script(_LOOK)
         self._watermarks = {queue: Watermarks(settings.resend_grace / 1000) for queue in QUEUES}
         self._deaths = DeathWatch(settings.death_after, settings.frozen_after)
-        #: The brokers of dead workers, until what they had taken from Redis is back.
-        self._gone: set[str] = set()
+        self._look_for_silent_at = float("-inf")
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self.run, name="keeper", daemon=True)
         # Keepers that started together do not all go through one folder at once.
@@ -155,9 +159,9 @@ class Keeper:
         if self._id is None:
             self._id = keepers.register_keeper()
         released = self._release()
-        self._gone.update(self._deaths.look())
+        dead = self._deaths.look()
         rescued = self._rescue()
-        self._gone -= {broker for broker in self._gone if self._sender.return_deliveries(broker)}
+        self._return_deliveries(dead)
         resent = [self._resend(queue) for queue in self._awake()]
         acts = self._act()
         self._sweep()
@@ -191,6 +195,17 @@ class Keeper:
         if hints:
             self._sender.send(hints)
         return len(rescued)
+
+    def _return_deliveries(self, dead: Iterable[str]) -> None:
+        """Put back what the dead had taken from Redis, and now and then what any silent process has.
+
+        That one may have died before it was on record, or its keeper before it came to this, or Redis was away.
+        """
+        for broker in dead:
+            self._sender.return_deliveries(broker)
+        if time.monotonic() >= self._look_for_silent_at:
+            self._look_for_silent_at = time.monotonic() + _SILENT_EVERY
+            self._sender.return_from_the_silent(_SILENT_FOR)
 
     def _act(self) -> bool:
         """Do a batch of what people asked to be done to many jobs. Whether there is more."""

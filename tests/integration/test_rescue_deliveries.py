@@ -7,6 +7,7 @@ import pytest
 import redis
 
 from jobplatform import journal
+from jobplatform import keeper as keeper_module
 from jobplatform.hints import acks_key, message_of, woken_key
 from jobplatform.journal import Hint, workers
 from jobplatform.keeper import Keeper
@@ -43,27 +44,43 @@ def test_the_deliveries_of_a_dead_worker_return_to_redis_at_once(workshop: Works
     assert client.keys("dramatiq:__*gone*") == []
 
 
-def test_what_a_dead_worker_had_taken_returns_when_redis_is_back(
+def test_what_was_taken_returns_from_whoever_shows_redis_no_life(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    live_worker(9, broker="gone", types=["PROBE"], queues=["high", "default"])
-    read(workshop.settings.database_url, "UPDATE workers SET last_seen_at = now() - interval '4 s' WHERE id = 9")
+    """Also if it died before it was on record, and once Redis is back. Whoever lives keeps what it holds."""
     client: Any = workshop.broker.client
-    delivery, body = message_of(Hint(queued_job(), "PROBE", "default", 1))
-    client.hset("dramatiq:default.msgs", delivery, body)
-    client.rpush(woken_key("gone", "default"), delivery)
-    keeper = Keeper(replace(workshop.settings, resend_grace=3_600_000))
+    taken = {}
+    for broker, silent in (("unheard-of", 21), ("busy", 16)):
+        delivery, body = message_of(Hint(queued_job(), "PROBE", "default", 1))
+        client.hset("dramatiq:default.msgs", delivery, body)
+        client.rpush(woken_key(broker, "default"), delivery)
+        client.zadd("dramatiq:__heartbeats__", {broker: (client.time()[0] - silent) * 1000})
+        taken[broker] = delivery.encode()
     with monkeypatch.context() as away:
+        away.setattr(keeper_module, "_SILENT_EVERY", 0.0)
+        keeper = Keeper(replace(workshop.settings, resend_grace=3_600_000))
         away.setattr(keeper._sender, "_return", _away)
         keeper.tick()
-        keeper.tick()
-    assert client.llen("dramatiq:default") == 0
+        assert client.llen("dramatiq:default") == 0
     keeper._sender.resume()
 
     keeper.tick()
 
-    assert client.lrange("dramatiq:default", 0, -1) == [delivery.encode()]
-    assert client.keys("dramatiq:__*gone*") == []
+    assert client.lrange("dramatiq:default", 0, -1) == [taken["unheard-of"]]
+    assert client.lrange(woken_key("busy", "default"), 0, -1) == [taken["busy"]]
+    assert client.zrange("dramatiq:__heartbeats__", 0, -1) == [b"busy"]
+
+
+def test_a_worker_that_waits_shows_redis_life(workshop: Workshop) -> None:
+    client: Any = workshop.broker.client
+    consumer = workshop.broker.consume("default", prefetch=1, timeout=1)
+    before = client.time()[0] * 1000
+
+    assert next(consumer) is None
+
+    ((broker, heard),) = client.zrange("dramatiq:__heartbeats__", 0, -1, withscores=True)
+    assert broker.decode() == workshop.broker.broker_id
+    assert before <= heard <= (client.time()[0] + 1) * 1000
 
 
 def _away(*_: Any, **__: Any) -> None:

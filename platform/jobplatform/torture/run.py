@@ -221,8 +221,11 @@ def _report(order: Order, stack: Stack, oracle: Oracle, watch: Watch, seconds: f
 
 
 def _left_in_redis(stack: Stack) -> list[str]:
-    """What is still in the queues' lists, or in those of workers that were woken, when all is done (I8)."""
-    deadline = time.monotonic() + 10
+    """What is still in the queues' lists, or in those of workers that were woken, when all is done (I8).
+
+    What woke a worker that died at the wrong moment returns when it has long been silent.
+    """
+    deadline = time.monotonic() + 40
     while True:
         with redis_client(stack) as client:
             keys = [*map(queue_key, QUEUES), *map(bytes.decode, client.scan_iter(woken_key("*", "*")))]
