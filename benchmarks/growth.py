@@ -1,7 +1,8 @@
 """What becomes of each rate and bill as the work grows (`python -m benchmarks.growth`).
 
-Each part has a size that grows, with a new stack for each size and round: ``jobs`` on record (the last size with
-100,000 more that wait), bytes of ``payload``, ``clients``, worker ``processes``, job ``types``.
+Each part has a size that grows, with a new stack for each size and round: ``jobs`` on record (at the last size 100,000
+more wait from the beginning, and 100,000 are drained at each), bytes of ``payload``, ``clients``, worker ``processes``,
+job ``types``.
 """
 
 import argparse
@@ -33,6 +34,10 @@ _WAITING: Final = 100_000
 _IN_A_BATCH: Final = 10_000
 #: An hour's worth of one-megabyte payloads is not wanted: the larger they are, the fewer are sent.
 _PAYLOAD_BYTES: Final = 200_000_000
+#: What has had its life long ago has long been added up.
+_ADDED_UP: Final = """
+    UPDATE tally_position SET (xid, id) = (SELECT xid, id FROM transitions ORDER BY xid DESC, id DESC LIMIT 1)
+"""
 #: What a payload has beside its text.
 _AROUND: Final = len('{"n": 1, "text": ""}')
 
@@ -78,14 +83,21 @@ def _measured(part: str, given: argparse.Namespace) -> Iterator[Record]:
 
 
 def _jobs(size: int, count: int) -> dict[str, Measured]:
-    """Finished ones, and at the last size many that wait."""
+    """Finished ones, and at the last size many that wait. At each as many are drained."""
     with running_stack() as (stack, connection):
         if size:
             fill(connection, size, unfinished=False)
-        if size == _PARTS["jobs"][1][-1]:
-            for _ in range(0, _WAITING, _IN_A_BATCH):
-                _submit_many(stack, [{"type": "NOTHING", "payload": {"n": 1, "text": "waits"}}] * _IN_A_BATCH)
-        return _all(stack, connection, count, workloads.BODY)
+            with connection.cursor() as cursor:
+                cursor.execute(_ADDED_UP)
+        waiting = partial(_submit_many, stack, [workloads.JOB] * _WAITING)
+        wait_already = size == _PARTS["jobs"][1][-1]
+        if wait_already:
+            waiting()
+        measured = _before_work(stack, connection, count, workloads.BODY)
+        measured["read any"] = workloads.read(stack, connection, count, order="random()")
+        if not wait_already:
+            waiting()
+        return measured | _work(stack, connection, count, workloads.BODY)
 
 
 def _payload(size: int, count: int) -> dict[str, Measured]:
@@ -111,8 +123,7 @@ def _processes(size: int, count: int) -> dict[str, Measured]:
 def _types(size: int, count: int) -> dict[str, Measured]:
     with running_stack(partial(PlatformStack, actors="benchmarks.many_types")) as (stack, connection):
         jobs = [{"type": f"TYPE_{number % size}", "payload": {"n": number}} for number in range(WARM_UP + count)]
-        for first in range(0, len(jobs), _IN_A_BATCH):
-            _submit_many(stack, jobs[first : first + _IN_A_BATCH])
+        _submit_many(stack, jobs)
         drained = workloads.drain(stack, connection)
         return {"drain": drained, "read": workloads.read(stack, connection, count)}
 
@@ -128,15 +139,28 @@ _PARTS: Final[dict[str, tuple[str, Sequence[int], _Play]]] = {
 
 
 def _all(stack: Stack, connection: Connection, count: int, body: bytes, clients: int = CLIENTS) -> dict[str, Measured]:
+    return _before_work(stack, connection, count, body, clients) | _work(stack, connection, count, body, clients)
+
+
+def _before_work(
+    stack: Stack, connection: Connection, count: int, body: bytes, clients: int = CLIENTS
+) -> dict[str, Measured]:
     workloads.accept(stack, connection, min(WARM_UP, count), body, clients)
     accepted = workloads.accept(stack, connection, count, body, clients)
-    read = workloads.read(stack, connection, count, clients)
+    return {"accept": accepted, "read": workloads.read(stack, connection, count, clients)}
+
+
+def _work(stack: Stack, connection: Connection, count: int, body: bytes, clients: int = CLIENTS) -> dict[str, Measured]:
     drained = workloads.drain(stack, connection)
-    both = workloads.end_to_end(stack, connection, count, body, clients)
-    return {"accept": accepted, "read": read, "drain": drained, "end-to-end": both}
+    return {"drain": drained, "end-to-end": workloads.end_to_end(stack, connection, count, body, clients)}
 
 
 def _submit_many(stack: Stack, jobs: Sequence[Record]) -> None:
+    for first in range(0, len(jobs), _IN_A_BATCH):
+        _submit_batch(stack, jobs[first : first + _IN_A_BATCH])
+
+
+def _submit_batch(stack: Stack, jobs: Sequence[Record]) -> None:
     with closing(HTTPConnection(stack.host, stack.port, timeout=60)) as client:
         client.request("POST", "/jobs/batch", json.dumps({"jobs": jobs}), {"Content-Type": "application/json"})
         answer = client.getresponse()

@@ -9,7 +9,7 @@ from peewee import JOIN, SQL, Case, Select, Value, fn
 
 from jobplatform.journal.hint import Hint
 from jobplatform.journal.tell import tell
-from jobplatform.models import Job, PausedQueue, Worker
+from jobplatform.models import STATUS_AS_FOUND, Job, PausedQueue, Worker
 from jobplatform.statement import Batch, Statement
 from jobplatform.states import Event, Status
 
@@ -95,7 +95,7 @@ def _statement() -> Statement:
         .where(
             Job.id == batch.id,
             Job.type == batch.type,
-            Job.status == Status.QUEUED,
+            STATUS_AS_FOUND == Status.QUEUED,
             fn.exists(_live_worker(batch)),
             (Job.crashes < batch.suspect_from) | _only_suspect(batch),
             Job.queue.not_in(paused),
@@ -154,7 +154,7 @@ def _only_suspect(batch: Batch) -> Any:
     )
     earlier = SQL(
         "(SELECT 1 FROM batch AS earlier JOIN jobs AS suspect ON suspect.id = earlier.id"
-        " WHERE earlier.n < batch.n AND suspect.crashes >= earlier.suspect_from AND suspect.status = 'queued')"
+        " WHERE earlier.n < batch.n AND suspect.crashes >= earlier.suspect_from AND suspect.status || '' = 'queued')"
     )
     return ~fn.exists(beside) & ~fn.exists(earlier)
 

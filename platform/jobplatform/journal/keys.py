@@ -55,7 +55,7 @@ _KEEP: Final = """
 
 _FORGET: Final = """
     DELETE FROM idempotency_keys WHERE (who, key) IN (
-        SELECT who, key FROM idempotency_keys WHERE expires_at <= clock_timestamp()
+        SELECT who, key FROM idempotency_keys WHERE expires_at <= now()
         ORDER BY expires_at LIMIT %s FOR UPDATE SKIP LOCKED
     )
 """

@@ -5,6 +5,7 @@ from typing import Final
 from peewee import Select, fn
 
 from jobplatform.journal.hint import Hint, stamp_of
+from jobplatform.journal.in_order import walking_in_order
 from jobplatform.journal.tell import tell
 from jobplatform.models import Job, database
 from jobplatform.states import Event, Status
@@ -22,7 +23,7 @@ def release(most: int = BATCH_SIZE) -> list[Hint]:
     """
     due = (
         Job.select(Job.id, Job.status, Job.run_at)
-        .where(_WAITS, Job.run_at <= fn.clock_timestamp())
+        .where(_WAITS, Job.run_at <= fn.now())  # not the clock's time, which no index can be asked for
         .order_by(Job.run_at)
         .limit(most)
         .for_update(for_update=True, skip_locked=True)
@@ -56,13 +57,14 @@ def release(most: int = BATCH_SIZE) -> list[Hint]:
     answer = Select([released], [released.c.id, released.c.type, released.c.queue, released.c.at]).order_by(
         released.c.at, released.c.n
     )
-    rows = answer.with_cte(due, stamped, released, told).tuples().execute(database)
+    with walking_in_order():
+        rows = list(answer.with_cte(due, stamped, released, told).tuples().execute(database))
     return [Hint(str(i), kind, queue, stamp_of(at)) for i, kind, queue, at in rows]
 
 
 def next_due() -> float | None:
     """In how many seconds the next job will be due, by the database's clock; None where none waits."""
-    seconds: float | None = (
-        Job.select(fn.date_part("epoch", fn.min(Job.run_at) - fn.clock_timestamp())).where(_WAITS).scalar()
-    )
+    ahead = fn.date_part("epoch", Job.run_at - fn.clock_timestamp())
+    with walking_in_order():
+        seconds: float | None = Job.select(ahead).where(_WAITS).order_by(Job.run_at).limit(1).scalar()
     return seconds

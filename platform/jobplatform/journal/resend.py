@@ -6,6 +6,7 @@ from typing import Final
 from peewee import SQL, Case, Select, Value, fn
 
 from jobplatform.journal.hint import Hint, stamp_of
+from jobplatform.journal.in_order import walking_in_order
 from jobplatform.journal.release import BATCH_SIZE
 from jobplatform.journal.tell import tell
 from jobplatform.models import Job, PausedQueue, Worker, database
@@ -74,7 +75,8 @@ def resend(
     answer = Select([resent], [resent.c.id, resent.c.type, resent.c.queue, resent.c.at]).order_by(
         resent.c.at, resent.c.n
     )
-    rows = answer.with_cte(lost, stamped, resent, told).tuples().execute(database)
+    with walking_in_order():
+        rows = list(answer.with_cte(lost, stamped, resent, told).tuples().execute(database))
     return [Hint(str(i), kind, queue, stamp_of(at)) for i, kind, queue, at in rows]
 
 

@@ -9,7 +9,7 @@ from peewee import CTE, JOIN, SQL, Case, Select, Value, fn
 
 from jobplatform.journal.hint import Hint, stamp_of
 from jobplatform.journal.tell import tell
-from jobplatform.models import Job, PayloadVersion, Transition
+from jobplatform.models import STATUS_AS_FOUND, Job, PayloadVersion, Transition
 from jobplatform.statement import Batch, Statement
 from jobplatform.states import FINAL, Event, Status
 
@@ -94,7 +94,7 @@ def _statement() -> Statement:
         .where(
             Job.id == batch.id,
             before.c.id == batch.id,
-            Job.status.in_(RESUBMITTABLE),
+            STATUS_AS_FOUND.in_(RESUBMITTABLE),
             before.c.holder.is_null(),
             ~fn.exists(own),
         )
@@ -161,7 +161,7 @@ def _before(batch: Batch) -> CTE:
     )
     in_batch = SQL(
         "(SELECT earlier.id FROM batch AS earlier JOIN jobs AS same ON same.id = earlier.id WHERE earlier.n < batch.n"
-        " AND same.type = t1.type AND same.unique_key = t1.unique_key AND same.status IN ('failed', 'cancelled')"
+        " AND same.type = t1.type AND same.unique_key = t1.unique_key AND same.status || '' IN ('failed', 'cancelled')"
         " LIMIT 1)"
     )
     may_clash = Job.unique_key.is_null(False) & Job.status.in_(RESUBMITTABLE)

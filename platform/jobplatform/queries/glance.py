@@ -16,7 +16,7 @@ _MOST_STILL: Final = 1_000
 _STILL: Final = f"""
     SELECT (SELECT count(*) FROM (
                SELECT 1 FROM jobs WHERE status IN ('scheduled', 'retrying')
-                 AND run_at < clock_timestamp() - interval '{STILL_AFTER} s' ORDER BY run_at LIMIT {_MOST_STILL}) AS d)
+                 AND run_at < now() - interval '{STILL_AFTER} s' ORDER BY run_at LIMIT {_MOST_STILL}) AS d)
          + (SELECT count(*) FROM (
                SELECT 1 FROM jobs JOIN workers ON workers.id = jobs.worker
                WHERE jobs.status = 'running' AND workers.ended_at < clock_timestamp() - interval '{STILL_AFTER} s'
