@@ -4,12 +4,10 @@ The settings come from the environment and ``.env`` (see docs/configuration.md).
 one line: an exit in the app would make the master start workers for ever.
 """
 
-import asyncio
 import gc
 import logging
 import os
 import signal
-import socket
 import sys
 import tempfile
 from dataclasses import replace
@@ -57,6 +55,7 @@ _settings = _checked()
 
 wsgi_app = "api.app:application()"
 worker_class = "asgi"
+asgi_loop = "uvloop"
 workers = _workers()
 _host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
 bind = f"{_host}:{_settings.port}"
@@ -113,21 +112,3 @@ def post_worker_init(worker: Any) -> None:
         worker.handle_exit_signal()
 
     worker.loop.add_signal_handler(signal.SIGTERM, stop)
-    if isinstance(worker.loop, asyncio.BaseEventLoop):
-        _accept_one_at_a_time(worker)
-
-
-def _accept_one_at_a_time(worker: Any) -> None:
-    """Let processes share connections that come at once, as a proxy's do when it starts.
-
-    An event loop takes up to a hundred that wait, whenever it looks: so the first process that looks has them all, and
-    keeps them, while the others have nothing to do.
-    """
-    create_server = worker.loop.create_server
-
-    async def create_sharing_server(*words: Any, sock: socket.socket, **options: Any) -> asyncio.Server:
-        server: asyncio.Server = await create_server(*words, sock=sock, backlog=1, **options)
-        sock.listen(worker.cfg.backlog)  # so many may wait: asyncio has one number for both
-        return server
-
-    worker.loop.create_server = create_sharing_server
