@@ -134,10 +134,14 @@ class PlatformStack(Stack):
         self._processes = processes
         self._actors = actors
 
-    def start_api_anew(self) -> None:
-        """Stop the API, and start another one, without waiting for it."""
+    def stop_api(self) -> None:
+        """Stop the API."""
         if self.api is not None:
             self.api.stop()
+            self.api = None
+
+    def start_api_unawaited(self) -> None:
+        """Start the API, without waiting for it."""
         self.api = self._api()
         self.api.start()
 

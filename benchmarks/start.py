@@ -45,8 +45,9 @@ def _starts(rounds: int) -> str:
     with running_stack() as (stack, connection):
         assert isinstance(stack, PlatformStack)  # noqa: S101 - it is
         for _ in range(rounds):
+            stack.stop_api()
             began = time.monotonic()
-            stack.start_api_anew()
+            stack.start_api_unawaited()
             for path in ("/health", "/ready"):
                 seconds[f"gunicorn to {path}"].append(_until(lambda path=path: _answers(stack, path), began))  # type: ignore[misc]
             call("POST", f"{stack.url}/jobs", JOB)
