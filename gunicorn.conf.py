@@ -83,9 +83,6 @@ logging.basicConfig(
 )
 
 
-_STOPS = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
-
-
 def on_starting(server: Any) -> None:
     """Hold the addresses that gunicorn's own options name against the same rule as HOST.
 
@@ -94,11 +91,6 @@ def on_starting(server: Any) -> None:
     for address in server.cfg.address:
         if isinstance(address, tuple):
             _refuse_to_be_open(replace(_settings, host=address[0]))
-
-
-def post_fork(_server: Any, _worker: Any) -> None:
-    """Keep what asks a starting worker to stop until its loop runs: uvloop forgets what came before."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
 
 
 def post_worker_init(worker: Any) -> None:
@@ -120,4 +112,5 @@ def post_worker_init(worker: Any) -> None:
         worker.handle_exit_signal()
 
     worker.loop.add_signal_handler(signal.SIGTERM, stop)
-    worker.loop.call_soon(signal.pthread_sigmask, signal.SIG_UNBLOCK, _STOPS)
+    # uvloop looks at signals that came before its loop ran when the next one comes. This one does nothing.
+    worker.loop.call_soon(signal.raise_signal, signal.SIGWINCH)

@@ -1,8 +1,8 @@
 """What becomes of each rate and bill as the work grows (`python -m benchmarks.growth`).
 
 Each part has a size that grows, with a new stack for each size and round: ``jobs`` on record (at the last size 100,000
-more wait from the beginning, and 100,000 are drained at each), bytes of ``payload``, ``clients``, worker ``processes``,
-job ``types``.
+more wait from the beginning, and 100,000 are drained at each), ``transitions`` of others, bytes of ``payload``,
+``clients``, worker ``processes``, job ``types``.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from typing import Any, Final
 from psycopg2.extensions import connection as Connection  # noqa: N812
 
 from benchmarks import workloads
-from benchmarks.filling import fill
+from benchmarks.filling import add_up, fill, fill_transitions
 from benchmarks.load import CLIENTS, check_client
 from benchmarks.plots import Line, draw
 from benchmarks.stack import WARM_UP, PlatformStack, Stack, running_stack
@@ -34,10 +34,6 @@ _WAITING: Final = 100_000
 _IN_A_BATCH: Final = 10_000
 #: An hour's worth of one-megabyte payloads is not wanted: the larger they are, the fewer are sent.
 _PAYLOAD_BYTES: Final = 200_000_000
-#: What has had its life long ago has long been added up.
-_ADDED_UP: Final = """
-    UPDATE tally_position SET (xid, id) = (SELECT xid, id FROM transitions ORDER BY xid DESC, id DESC LIMIT 1)
-"""
 #: What a payload has beside its text.
 _AROUND: Final = len('{"n": 1, "text": ""}')
 
@@ -87,8 +83,7 @@ def _jobs(size: int, count: int) -> dict[str, Measured]:
     with running_stack() as (stack, connection):
         if size:
             fill(connection, size, unfinished=False)
-            with connection.cursor() as cursor:
-                cursor.execute(_ADDED_UP)
+            add_up(connection)
         waiting = partial(_submit_many, stack, [workloads.JOB] * _WAITING)
         wait_already = size == _PARTS["jobs"][1][-1]
         if wait_already:
@@ -98,6 +93,14 @@ def _jobs(size: int, count: int) -> dict[str, Measured]:
         if not wait_already:
             waiting()
         return measured | _work(stack, connection, count, workloads.BODY)
+
+
+def _transitions(size: int, count: int) -> dict[str, Measured]:
+    with running_stack() as (stack, connection):
+        if size:
+            fill_transitions(connection, size)
+            add_up(connection)
+        return _all(stack, connection, count, workloads.BODY)
 
 
 def _payload(size: int, count: int) -> dict[str, Measured]:
@@ -131,6 +134,7 @@ def _types(size: int, count: int) -> dict[str, Measured]:
 #: By name: what grows, its sizes, and what is played at each.
 _PARTS: Final[dict[str, tuple[str, Sequence[int], _Play]]] = {
     "jobs": ("jobs on record", (0, 100, 10_000, 1_000_000), _jobs),
+    "transitions": ("transitions on record", (0, 1_000_000, 10_000_000), _transitions),
     "payload": ("bytes of payload", (100, 10_000, 1_000_000), _payload),
     "clients": ("clients", (1, 2, 4, 8, 16, 32, 64), _clients),
     "processes": ("worker processes", (1, 2, 4), _processes),

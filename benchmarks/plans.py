@@ -5,6 +5,7 @@ from typing import Any
 from unittest.mock import patch
 
 from jobplatform.models import database
+from jobplatform.query import IN_ORDER
 
 
 def scans_of(act: Callable[[], object]) -> set[str]:
@@ -13,8 +14,9 @@ def scans_of(act: Callable[[], object]) -> set[str]:
     found: set[str] = set()
 
     def explained(sql: str, values: Any = None) -> Any:
-        if sql.split(None, 1)[0] in ("SELECT", "WITH"):
-            ((((plan,),)),) = execute("EXPLAIN (FORMAT JSON) " + sql, values).fetchall()
+        before, setting, query = sql.rpartition(IN_ORDER)
+        if query.split(None, 1)[0] in ("SELECT", "WITH"):
+            ((((plan,),)),) = execute(f"{before}{setting}EXPLAIN (FORMAT JSON) {query}", values).fetchall()
             found.update(_scans(plan["Plan"]))
         return execute(sql, values)
 

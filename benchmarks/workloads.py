@@ -78,9 +78,10 @@ def drain(stack: Stack, connection: Connection) -> Measured:
     stack.start_worker(connection)
     meter = Meter(stack, connection)
     began = time.time()
-    ended = _await_all_done(connection, failed)
+    _await_all_done(connection)
     bill = meter.bill()
-    # Counted afterwards: among a million others that takes a while.
+    # Asked afterwards: among a million others that takes a while.
+    ended = _last_end(connection, failed)
     done = int(_number(connection, f"SELECT count(*) FROM jobs WHERE finished_at > to_timestamp({began!r})"))
     if done < FEWEST:
         raise TooFewJobs()
@@ -96,14 +97,15 @@ def end_to_end(
     began = time.time()
     seen = load.post(f"{stack.url}/jobs", body, count, clients)
     time.sleep(_SETTLE)
-    ended = _await_all_done(connection, failed)
+    _await_all_done(connection)
     bill = meter.bill()
+    ended = _last_end(connection, failed)
     done = int(_number(connection, _DONE) - before)
     return {**_of(seen), "rate": done / (ended - began), **costs(bill.per(done), bill)}
 
 
 def read(
-    stack: Stack, connection: Connection, count: int, clients: int = load.CLIENTS, order: str = "id DESC"
+    stack: Stack, connection: Connection, count: int, clients: int = load.CLIENTS, order: str = "created_at DESC"
 ) -> Measured:
     """w4: read random jobs from several connections, of those that come first in that order: the newest."""
     with connection.cursor() as cursor:
@@ -181,8 +183,8 @@ _ANY_LEFT: Final = (
 )
 
 
-def _await_all_done(connection: Connection, failed: float) -> float:
-    """Wait until no job is left to do, and give the time at which the last one was done. So many had failed before."""
+def _await_all_done(connection: Connection) -> None:
+    """Wait until no job is left to do."""
     done, since = -1.0, time.monotonic()
     while _number(connection, _ANY_LEFT):
         time.sleep(_LOOK_EVERY)
@@ -190,6 +192,10 @@ def _await_all_done(connection: Connection, failed: float) -> float:
             if (now := _number(connection, _DONE)) == done:
                 raise JobsLost()
             done, since = now, time.monotonic()
+
+
+def _last_end(connection: Connection, failed: float) -> float:
+    """The time at which the last job was done. So many had failed before."""
     if _number(connection, _FAILED) > failed:
         raise JobsLost()
     return _number(connection, "SELECT extract(epoch FROM max(finished_at)) FROM jobs")

@@ -18,7 +18,8 @@ from jobplatform.models import database
 from jobplatform.queries.filter import JobFilter
 from jobplatform.queries.likeness import Likeness
 from jobplatform.queries.search import Search
-from jobplatform.queries.walk import Position, walk
+from jobplatform.queries.snapshot import one_moment, settled
+from jobplatform.queries.walk import IN_ORDER, Position, walk
 from jobplatform.states import FINAL, Status
 
 log: Final = logging.getLogger(__name__)
@@ -79,7 +80,8 @@ def count(kind: str, which: JobFilter) -> Count:
     deadline = time.monotonic() + _LONGEST_COUNT
     matched, after = 0, None
     while meant is not None:
-        found = walk(meant, newest_first=False, after=after, limit=_PAGE, patience=_PATIENCE)
+        with one_moment(*IN_ORDER):
+            found = walk(meant, newest_first=False, after=after, limit=_PAGE, patience=_PATIENCE)
         matched, after = matched + len(found.found), found.next
         if after is None:
             break
@@ -139,6 +141,7 @@ def _do(action: Unfinished, most: int) -> Batch:
     found = None
     if meant is not None:
         after = None if action.position is None else _position(json.loads(action.position))
+        database.execute_sql(settled(*IN_ORDER))
         found = walk(meant, newest_first=False, after=after, limit=most, patience=_PATIENCE)
     ids = [job.at.id for job in found.found] if found else []
     changed, hints = actions.do_to(action, ids)

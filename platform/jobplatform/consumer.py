@@ -15,17 +15,13 @@ from dramatiq.broker import Consumer, MessageProxy
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.errors import ConnectionClosed
 
-from jobplatform.hints import HEARTBEATS_KEY, acks_key, bodies_key, queue_key, woken_key
+from jobplatform.hints import HEARTBEATS_KEY, SIGN_OF_LIFE, acks_key, bodies_key, queue_key, woken_key
 from jobplatform.message import JobMessage
 
 log: Final = logging.getLogger(__name__)
 
 #: The option of a message that is put back, or set aside: to acknowledge it means nothing.
 _UNWANTED: Final = "unwanted"
-
-#: The keeper puts back what a process holds that gave no sign of life for a while, and so does Dramatiq's own
-#: maintenance after a minute. Seconds.
-_SIGN_OF_LIFE: Final = 15.0
 
 # As Dramatiq's own fetch, but the ids come with the bodies, and what is done leaves in the same step. What this process
 # was woken by goes back to the head first, whether there is room or not.
@@ -214,7 +210,7 @@ class JobConsumer(Consumer):
         ids = [message.options["redis_message_id"] for message in messages]
         try:
             if ids:
-                self._broker.do_requeue(self._queue, *ids)
+                self._return(ids)
         except redis.RedisError as error:
             log.warning("%d hints stay behind, the keeper will send them again: %s", len(ids), error)
 
@@ -230,7 +226,7 @@ class JobConsumer(Consumer):
         with self._holding.changed:
             lost = taken - self._holding.held
         if lost:
-            self._broker.do_requeue(self._queue, *lost)
+            self._return(sorted(lost))
 
     def _has_room(self) -> bool:
         """Whether a good part of the prefetch is free: fetching for less would cost a round trip a job."""
@@ -241,11 +237,15 @@ class JobConsumer(Consumer):
         with self._holding.changed:
             deliveries = self._holding.going_back[-_MOST:]
         if deliveries:
-            self._put_back_script(keys=[queue_key(self._queue), bodies_key(self._queue), self._acks], args=deliveries)
+            self._return(deliveries)
             with self._holding.changed:
                 gone = set(deliveries)  # while they went, others may have been gathered
                 self._holding.going_back[:] = [waits for waits in self._holding.going_back if waits not in gone]
                 self._holding.held -= gone
+
+    def _return(self, deliveries: Sequence[str]) -> None:
+        # Dramatiq's own would leave the host's time in the heartbeats, and compare it with those of Redis.
+        self._put_back_script(keys=[queue_key(self._queue), bodies_key(self._queue), self._acks], args=deliveries)
 
     def _fetch(self) -> bool:
         room = self._prefetch - self._holding.open
@@ -292,7 +292,7 @@ class JobConsumer(Consumer):
         return self._client.blmove(queue_key(self._queue), self._woken, seconds, "LEFT", "LEFT") is not None
 
     def _show_life(self) -> None:
-        if time.monotonic() - self._alive_at > _SIGN_OF_LIFE:
+        if time.monotonic() - self._alive_at > SIGN_OF_LIFE:
             self._run_script(room=0)
             self._take_back()
 

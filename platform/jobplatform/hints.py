@@ -8,7 +8,7 @@ import logging
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -20,6 +20,11 @@ from jobplatform.states import QUEUES
 log: Final = logging.getLogger(__name__)
 
 NAMESPACE: Final = "dramatiq"
+
+#: A process leaves a sign of life in Redis at least so often, and has its deliveries returned when it left none for so
+#: long. Seconds. (Dramatiq's own maintenance waits for a minute.)
+SIGN_OF_LIFE: Final = 15.0
+SILENT_FOR: Final = 20.0
 
 #: After a failure nothing is sent for so many seconds: the keeper sends again what was not sent (P26). A server that
 #: hangs costs its time-out at each try, so it is left alone for longer than one that refuses at once.
@@ -107,58 +112,62 @@ class HintSender:
                     pipeline.rpush(queue_key(queue), *(delivery for delivery, _ in messages))
                 pipeline.execute()
         except redis.RedisError as error:
-            self._rest_after(error, "Redis takes no hints, the keeper will send them again")
+            self._rest_after(error)
             return False
-        if self._troubled:
-            log.info("Redis takes hints again.")
-        self._troubled = False
+        self._tell_of_trouble(None)
         return True
 
     def resume(self) -> None:
         """Redis was seen to take what is sent: the next hints are sent, whatever failed before."""
         self._resume_at = 0.0
+        self._tell_of_trouble(None)
 
     def return_deliveries(self, broker: str) -> None:
-        """Put back what a dead process had taken out of its queues, to where it was: for others to take at once.
+        """Put back what a dead process had taken out of its queues, to their heads: for others to take at once.
 
         What stays behind, as Redis does not answer, `return_from_the_silent` finds.
         """
-        self._have_returned(lambda: self._return_of(broker))
+        if time.monotonic() < self._resume_at:
+            return
+        try:
+            self._return_all_of(broker)
+        except redis.RedisError as error:
+            self._rest_after(error)
 
-    def return_from_the_silent(self, seconds: float) -> None:
-        """Do the same for every process that has shown no life to Redis for so long, on record or not.
+    def return_from_the_silent(self) -> None:
+        """Do the same for every process that has shown no life to Redis for `SILENT_FOR`, on record or not.
 
         For a process that lives after all this is harmless: what is delivered twice is refused at the claim (R2).
         """
-        self._have_returned(lambda: self._return_of_the_silent(seconds))
+        if time.monotonic() < self._resume_at:
+            return
+        try:
+            now, _ = self._client.time()
+            border = int((now - SILENT_FOR) * 1000)
+            silent: Any = self._client.zrangebyscore(HEARTBEATS_KEY, "-inf", border)  # redis-py's hint says all sorts
+            for broker in silent:
+                self._return_all_of(broker.decode(errors="surrogateescape"))  # anybody can write to Redis
+            self._client.zremrangebyscore(HEARTBEATS_KEY, "-inf", border)  # whoever has fetched meanwhile stays
+        except redis.RedisError as error:
+            self._rest_after(error)
 
-    def _return_of(self, broker: str) -> None:
+    def _return_all_of(self, broker: str) -> None:
         for queue in QUEUES:
             taken = [acks_key(broker, queue), woken_key(broker, queue)]
             self._return(keys=[queue_key(queue), bodies_key(queue), *taken])
 
-    def _return_of_the_silent(self, seconds: float) -> None:
-        now, _ = self._client.time()
-        border = int((now - seconds) * 1000)
-        silent: Any = self._client.zrangebyscore(HEARTBEATS_KEY, "-inf", border)  # redis-py's hint says all sorts
-        for broker in silent:
-            self._return_of(broker.decode())
-        self._client.zremrangebyscore(HEARTBEATS_KEY, "-inf", border)  # whoever has fetched meanwhile stays
-
-    def _have_returned(self, give_back: Callable[[], None]) -> None:
-        if time.monotonic() < self._resume_at:
-            return
-        try:
-            give_back()
-        except redis.RedisError as error:
-            self._rest_after(error, "What dead workers had taken from Redis stays behind for now")
-
-    def _rest_after(self, error: redis.RedisError, trouble: str) -> None:
-        if not self._troubled:
-            log.warning("%s: %s", trouble, error)
-        self._troubled = True
+    def _rest_after(self, error: redis.RedisError) -> None:
+        self._tell_of_trouble(error)
         hung = isinstance(error, redis.TimeoutError)
         self._resume_at = time.monotonic() + (_PAUSE_OF_A_HUNG_SERVER if hung else _PAUSE)
+
+    def _tell_of_trouble(self, error: redis.RedisError | None) -> None:
+        """Say once that Redis is away, and once that it is back."""
+        if error is not None and not self._troubled:
+            log.warning("Redis takes no hints, the keeper will send them again: %s", error)
+        elif error is None and self._troubled:
+            log.info("Redis takes hints again.")
+        self._troubled = error is not None
 
 
 def _by_queue(hints: Iterable[Hint]) -> Iterable[tuple[str, list[tuple[str, bytes]]]]:

@@ -27,7 +27,7 @@ from jobplatform.connection import (
     sqlstate,
 )
 from jobplatform.death_watch import DeathWatch
-from jobplatform.hints import NAMESPACE, HintSender, bodies_key, queue_key
+from jobplatform.hints import NAMESPACE, SILENT_FOR, HintSender, bodies_key, queue_key
 from jobplatform.journal import keepers
 from jobplatform.journal.hint import stamp_of, time_of
 from jobplatform.journal.queues import paused
@@ -50,10 +50,8 @@ MEMORY_KEY: Final = f"{NAMESPACE}:__remembers_since__"
 #: While a worker's lock is free, the next look comes soon: its death is told as soon as it has been silent long enough.
 _PAUSE_OF_SUSPICION: Final = 0.25
 
-#: Seconds between two looks for processes that show no life to Redis, and since when they must not have. A worker that
-#: takes nothing shows some every 15.
+#: Seconds between two looks for processes that show no life to Redis.
 _SILENT_EVERY: Final = 5.0
-_SILENT_FOR: Final = 20.0
 
 #: A look for lost hints that takes longer, in seconds, is followed by a rest.
 _LONG_LOOK: Final = 0.5
@@ -205,7 +203,7 @@ class Keeper:
             self._sender.return_deliveries(broker)
         if time.monotonic() >= self._look_for_silent_at:
             self._look_for_silent_at = time.monotonic() + _SILENT_EVERY
-            self._sender.return_from_the_silent(_SILENT_FOR)
+            self._sender.return_from_the_silent()
 
     def _act(self) -> bool:
         """Do a batch of what people asked to be done to many jobs. Whether there is more."""
@@ -238,6 +236,8 @@ class Keeper:
         try:
             seen = self._look_at(queue, now)
         except redis.RedisError:
+            # Where Redis was away, nobody could show it life.
+            self._look_for_silent_at = time.monotonic() + SILENT_FOR
             return 0  # a hint that cannot be sent would only make the pause before the next one longer
         self._sender.resume()
         if seen.mark is not None:

@@ -25,6 +25,7 @@ _SESSION: Final = " ".join(
         "-c timezone=UTC",
         "-c statement_timeout=30s",
         "-c plan_cache_mode=force_generic_plan",  # what is prepared is planned once, see `prepared`
+        "-c jit=off",  # where a sort cannot be avoided, `IN_ORDER` makes a plan look so dear that it would be compiled
         "-c idle_in_transaction_session_timeout=30s",  # a frozen process must not hold row locks for ever
         # Postgres notices the loss of a worker's host within about ten seconds, and frees its lock (P20).
         "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3 -c tcp_user_timeout=12000",
@@ -114,7 +115,7 @@ class Job(Table):
 #: The status of jobs that are found by their ids, as no index has it. Postgres believes what it counted at the last
 #: ANALYZE: if none was queued then, it would find the two jobs of a claim among the "one" that is queued, which may be
 #: 100,000 by now, and not by their ids.
-STATUS_AS_FOUND: Final = Job.status.concat("")
+UNINDEXED_STATUS: Final = Job.status.concat("")
 
 
 class Transition(Table):

@@ -13,6 +13,9 @@ from redis.retry import Retry
 _PATIENCE: Final = 5.0
 _QUICK: Final = 0.5
 
+#: Ids of deliveries and processes may be no text: anybody can write to Redis.
+_ESCAPED: Final = "surrogateescape"
+
 
 def patient_client(url: str) -> "redis.Redis":
     """For a worker's consumers: it bridges short outages."""
@@ -21,10 +24,16 @@ def patient_client(url: str) -> "redis.Redis":
         socket_timeout=_PATIENCE,
         socket_connect_timeout=_PATIENCE,
         retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), 3),
-        encoding_errors="surrogateescape",  # a delivery's id may be no text: anybody can write to Redis
+        encoding_errors=_ESCAPED,
     )
 
 
 def quick_client(url: str) -> "redis.Redis":
     """For sending hints: it fails within a second, as the keeper sends what was not sent (P26)."""
-    return redis.Redis.from_url(url, socket_timeout=_QUICK, socket_connect_timeout=_QUICK, retry=Retry(NoBackoff(), 0))
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=_QUICK,
+        socket_connect_timeout=_QUICK,
+        retry=Retry(NoBackoff(), 0),
+        encoding_errors=_ESCAPED,
+    )

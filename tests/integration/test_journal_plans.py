@@ -13,7 +13,8 @@ from jobplatform.states import Event
 from tests.services.journal import SUSPECT_FROM, new_job, open_jobs, read
 from tests.services.waiting_jobs import Analyzed, fill
 
-WAITING = 20_000
+#: So many wait, and as many run.
+MANY = 20_000
 
 #: The worker of these tests: `fill` puts it on record.
 ALIVE = 7
@@ -58,7 +59,7 @@ def test_no_statement_goes_through_the_jobs_that_wait(
     journal_url: str, rows_read: Callable[[], int], together: int
 ) -> None:
     """As few, which are prepared, and as many, which are planned each time."""
-    fill(journal_url, WAITING, Analyzed.WHEN_NONE_WAITED)
+    fill(journal_url, MANY, Analyzed.WHEN_NONE_WAITED, running=MANY)
     read(journal_url, _CALL_OFF)
     jobs = [opened.id for opened in open_jobs(*[new_job() for _ in range(2 * together)])]
     some, others = jobs[:together], jobs[together:]

@@ -9,6 +9,7 @@ import pytest
 from jobplatform import journal
 from jobplatform.journal import workers
 from jobplatform.models import database
+from jobplatform.query import IN_ORDER
 from tests.services.journal import read
 from tests.services.waiting_jobs import Analyzed, fill
 
@@ -32,9 +33,11 @@ def cost_of(act: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> Cost:
     plans: list[dict[str, Any]] = []
 
     def explained(sql: str, values: Any = None) -> Any:
-        if sql.split(None, 1)[0] in ("SELECT", "WITH"):
+        before, setting, query = sql.rpartition(IN_ORDER)
+        if query.split(None, 1)[0] in ("SELECT", "WITH"):
             execute("SAVEPOINT unexplained")
-            ((((plan,),)),) = execute("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + sql, values).fetchall()
+            explain = f"{before}{setting}EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {query}"
+            ((((plan,),)),) = execute(explain, values).fetchall()
             plans.append(plan["Plan"])
             execute("ROLLBACK TO unexplained")
         return execute(sql, values)

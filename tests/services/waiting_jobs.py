@@ -37,7 +37,7 @@ _FINISHED = """
 """
 
 
-def fill(url: str, waiting: int, analyzed: Analyzed) -> None:
+def fill(url: str, waiting: int, analyzed: Analyzed, running: int = 200) -> None:
     """So many queued and scheduled jobs, and always as many others: running, also in dead workers; due, and lost."""
     read(url, "TRUNCATE jobs, transitions, workers, job_logs")
     for number in range(1, 11):
@@ -46,13 +46,14 @@ def fill(url: str, waiting: int, analyzed: Analyzed) -> None:
     kinds = [
         (waiting, "PROBE", "queued", "1 s", None),
         (20, "PROBE", "queued", "1 min", None),
-        (200, "PROBE", "running", "1 s", None),
+        (running, "PROBE", "running", "1 s", None),
         (20, "PROBE", "scheduled", None, "-1 s"),
         (waiting, "PROBE", "scheduled", None, "1 h"),
     ]
     with closing(psycopg2.connect(url)) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE jobs SET (autovacuum_enabled = off)")
             if analyzed is Analyzed.WHEN_NONE_WAITED:
                 cursor.execute(_FINISHED)
                 cursor.execute("VACUUM (ANALYZE) jobs, workers")

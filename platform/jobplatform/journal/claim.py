@@ -9,7 +9,7 @@ from peewee import JOIN, SQL, Case, Select, Value, fn
 
 from jobplatform.journal.hint import Hint
 from jobplatform.journal.tell import tell
-from jobplatform.models import STATUS_AS_FOUND, Job, PausedQueue, Worker
+from jobplatform.models import UNINDEXED_STATUS, Job, PausedQueue, Worker
 from jobplatform.statement import Batch, Statement
 from jobplatform.states import Event, Status
 
@@ -95,7 +95,7 @@ def _statement() -> Statement:
         .where(
             Job.id == batch.id,
             Job.type == batch.type,
-            STATUS_AS_FOUND == Status.QUEUED,
+            UNINDEXED_STATUS == Status.QUEUED,
             fn.exists(_live_worker(batch)),
             (Job.crashes < batch.suspect_from) | _only_suspect(batch),
             Job.queue.not_in(paused),

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final
 from peewee import JOIN, Select, fn
 
 from jobplatform.journal.hint import Hint
-from jobplatform.models import STATUS_AS_FOUND, Job, JobLog
+from jobplatform.models import UNINDEXED_STATUS, Job, JobLog
 from jobplatform.statement import Batch, Statement
 from jobplatform.states import Status
 
@@ -66,7 +66,7 @@ def _progress_statement() -> Statement:
         .from_(batch.cte)
         .where(
             Job.id == batch.id,
-            STATUS_AS_FOUND == Status.RUNNING,
+            UNINDEXED_STATUS == Status.RUNNING,
             Job.attempts == batch.attempt,
             Job.token == batch.token,
         )

@@ -5,9 +5,9 @@ from typing import Final
 from peewee import Select, fn
 
 from jobplatform.journal.hint import Hint, stamp_of
-from jobplatform.journal.in_order import walking_in_order
 from jobplatform.journal.tell import tell
-from jobplatform.models import Job, database
+from jobplatform.models import Job
+from jobplatform.query import IN_ORDER, Query
 from jobplatform.states import Event, Status
 
 #: A release takes so many jobs at the most: its transaction stays short, whatever became due at once (P25).
@@ -57,14 +57,12 @@ def release(most: int = BATCH_SIZE) -> list[Hint]:
     answer = Select([released], [released.c.id, released.c.type, released.c.queue, released.c.at]).order_by(
         released.c.at, released.c.n
     )
-    with walking_in_order():
-        rows = list(answer.with_cte(due, stamped, released, told).tuples().execute(database))
+    rows = Query(answer.with_cte(due, stamped, released, told)).execute({}, after=IN_ORDER)
     return [Hint(str(i), kind, queue, stamp_of(at)) for i, kind, queue, at in rows]
 
 
 def next_due() -> float | None:
     """In how many seconds the next job will be due, by the database's clock; None where none waits."""
     ahead = fn.date_part("epoch", Job.run_at - fn.clock_timestamp())
-    with walking_in_order():
-        seconds: float | None = Job.select(ahead).where(_WAITS).order_by(Job.run_at).limit(1).scalar()
-    return seconds
+    first = Query(Job.select(ahead).where(_WAITS).order_by(Job.run_at).limit(1)).execute({}, after=IN_ORDER)
+    return float(first[0][0]) if first else None

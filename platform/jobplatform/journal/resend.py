@@ -6,10 +6,10 @@ from typing import Final
 from peewee import SQL, Case, Select, Value, fn
 
 from jobplatform.journal.hint import Hint, stamp_of
-from jobplatform.journal.in_order import walking_in_order
 from jobplatform.journal.release import BATCH_SIZE
 from jobplatform.journal.tell import tell
-from jobplatform.models import Job, PausedQueue, Worker, database
+from jobplatform.models import Job, PausedQueue, Worker
+from jobplatform.query import IN_ORDER, Query
 from jobplatform.states import Event, Status
 
 #: The pause between two hints for the same job doubles up to this many milliseconds.
@@ -75,8 +75,7 @@ def resend(
     answer = Select([resent], [resent.c.id, resent.c.type, resent.c.queue, resent.c.at]).order_by(
         resent.c.at, resent.c.n
     )
-    with walking_in_order():
-        rows = list(answer.with_cte(lost, stamped, resent, told).tuples().execute(database))
+    rows = Query(answer.with_cte(lost, stamped, resent, told)).execute({}, after=IN_ORDER)
     return [Hint(str(i), kind, queue, stamp_of(at)) for i, kind, queue, at in rows]
 
 

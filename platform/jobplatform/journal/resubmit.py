@@ -9,7 +9,7 @@ from peewee import CTE, JOIN, SQL, Case, Select, Value, fn
 
 from jobplatform.journal.hint import Hint, stamp_of
 from jobplatform.journal.tell import tell
-from jobplatform.models import STATUS_AS_FOUND, Job, PayloadVersion, Transition
+from jobplatform.models import UNINDEXED_STATUS, Job, PayloadVersion, Transition
 from jobplatform.statement import Batch, Statement
 from jobplatform.states import FINAL, Event, Status
 
@@ -94,7 +94,7 @@ def _statement() -> Statement:
         .where(
             Job.id == batch.id,
             before.c.id == batch.id,
-            STATUS_AS_FOUND.in_(RESUBMITTABLE),
+            UNINDEXED_STATUS.in_(RESUBMITTABLE),
             before.c.holder.is_null(),
             ~fn.exists(own),
         )

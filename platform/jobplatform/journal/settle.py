@@ -9,7 +9,7 @@ from peewee import JOIN, SQL, Case, Select, Value, fn
 from jobplatform.journal.hint import Hint, stamp_of
 from jobplatform.journal.open import NewJob
 from jobplatform.journal.tell import tell
-from jobplatform.models import STATUS_AS_FOUND, Job, Transition
+from jobplatform.models import UNINDEXED_STATUS, Job, Transition
 from jobplatform.outcome import failure
 from jobplatform.statement import Batch, Statement
 from jobplatform.states import FINAL, Event, Status
@@ -145,7 +145,7 @@ def _statement() -> Statement:
         .from_(batch.cte)
         .where(
             Job.id == batch.id,
-            STATUS_AS_FOUND == Status.RUNNING,
+            UNINDEXED_STATUS == Status.RUNNING,
             Job.attempts == batch.attempt,
             Job.token == batch.token,
         )

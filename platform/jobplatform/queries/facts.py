@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 from jobplatform.queries.queues import Rate, rates
 from jobplatform.queries.snapshot import one_moment, rows
 from jobplatform.queries.workers import SILENT_AFTER
+from jobplatform.query import IN_ORDER
 from jobplatform.states import FINAL, Event, Status
 
 #: So many jobs ahead are counted, not more.
@@ -127,11 +128,13 @@ _WORKER: Final = f"""
 """
 #: In its own queue. What is ready at the same moment may go before it, or after.
 _AHEAD: Final = f"""
+    {IN_ORDER}
     SELECT count(*) FROM (
         SELECT 1 FROM jobs WHERE status = 'queued' AND queue = %s AND dispatched_at < %s
         ORDER BY dispatched_at LIMIT {MOST_AHEAD}) AS earlier
 """
 _HIGH: Final = f"""
+    {IN_ORDER}
     SELECT count(*) FROM (
         SELECT 1 FROM jobs WHERE status = 'queued' AND queue = 'high' ORDER BY dispatched_at LIMIT {MOST_AHEAD}) AS high
 """

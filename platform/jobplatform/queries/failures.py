@@ -21,7 +21,7 @@ _NEWEST: Final = f"""
 _ERRORS: Final = f"""
     SELECT j.id::text, j.type, e.kind, e.type, left(e.message, {MESSAGE_LOOKED_AT})
     FROM jobs AS j CROSS JOIN LATERAL json_to_record(j.error) AS e(kind text, type text, message text)
-    WHERE j.id = ANY(%s::uuid[]) AND j.status = 'failed' AND json_typeof(j.error) = 'object'
+    WHERE j.id = ANY(%s::uuid[]) AND j.status || '' = 'failed' AND json_typeof(j.error) = 'object'
 """
 
 

@@ -7,6 +7,7 @@ from jobplatform.queries.queues import QueueRow, queues
 from jobplatform.queries.snapshot import rows
 from jobplatform.queries.tallies import RANGES, Sums, by_queue
 from jobplatform.queries.workers import WorkerRow, workers
+from jobplatform.query import IN_ORDER
 
 #: What a keeper should have moved for so many seconds, and has not, lies still.
 STILL_AFTER: Final = 10
@@ -14,6 +15,7 @@ STILL_AFTER: Final = 10
 _MOST_STILL: Final = 1_000
 
 _STILL: Final = f"""
+    {IN_ORDER}
     SELECT (SELECT count(*) FROM (
                SELECT 1 FROM jobs WHERE status IN ('scheduled', 'retrying')
                  AND run_at < now() - interval '{STILL_AFTER} s' ORDER BY run_at LIMIT {_MOST_STILL}) AS d)

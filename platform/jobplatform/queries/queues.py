@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from jobplatform.queries.snapshot import one_moment, rows
 from jobplatform.queries.workers import SILENT_AFTER
+from jobplatform.query import IN_ORDER
 from jobplatform.states import QUEUES
 
 #: The rate is that of the last minute, or of the last so many transitions if these take less.
@@ -35,6 +36,7 @@ class Rate(NamedTuple):
 
 
 _QUEUES: Final = f"""
+    {IN_ORDER}
     SELECT q.name,
         (SELECT greatest(extract(epoch FROM clock_timestamp() - j.dispatched_at), 0)::float8 FROM jobs AS j
          WHERE j.status = 'queued' AND j.queue = q.name ORDER BY j.dispatched_at LIMIT 1),
@@ -70,8 +72,8 @@ _RATES: Final = f"""
 def queues() -> list[QueueRow]:
     """All queues, the one that goes first first."""
     with one_moment():
-        found = rows(_QUEUES, [list(QUEUES)])
         started = rates()
+        found = rows(_QUEUES, [list(QUEUES)])
     return [
         QueueRow(name, oldest, started[name].latency if name in started else None, *rest)
         for name, oldest, *rest in found

@@ -13,14 +13,18 @@ def one_moment(*settings: str) -> Iterator[None]:
 
     The settings of Postgres, such as ``statement_timeout = '1s'``, hold in the block only.
     """
-    begin = ["BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", *(f"SET LOCAL {setting}" for setting in settings)]
-    database.execute_sql("; ".join(begin))
+    database.execute_sql("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;" + settled(*settings))
     try:
         yield
         database.execute_sql("COMMIT")
     except BaseException:
         roll_back()
         raise
+
+
+def settled(*settings: str) -> str:
+    """The SQL that has these settings hold until the transaction ends."""
+    return "".join(f"SET LOCAL {setting};" for setting in settings)
 
 
 def rows(sql: str, values: Any = None) -> list[tuple[Any, ...]]:

@@ -15,7 +15,7 @@ import redis
 
 from jobplatform import journal
 from jobplatform.connection import give_up_connection, open_connection
-from jobplatform.hints import queue_key, woken_key
+from jobplatform.hints import SILENT_FOR, queue_key, woken_key
 from jobplatform.models import connect_to
 from jobplatform.states import QUEUES
 from jobplatform.torture.effects import EffectFile
@@ -225,7 +225,7 @@ def _left_in_redis(stack: Stack) -> list[str]:
 
     What woke a worker that died at the wrong moment returns when it has long been silent.
     """
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 2 * SILENT_FOR
     while True:
         with redis_client(stack) as client:
             keys = [*map(queue_key, QUEUES), *map(bytes.decode, client.scan_iter(woken_key("*", "*")))]
