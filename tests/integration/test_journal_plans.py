@@ -1,4 +1,4 @@
-"""What the journal's statements cost: they find each job by its id, whatever Postgres believes of the others."""
+"""What statements and looks cost: they find jobs by their ids, or in order, whatever Postgres believes of them."""
 
 from collections.abc import Callable, Iterator
 from uuid import uuid4
@@ -9,6 +9,8 @@ from jobplatform import journal
 from jobplatform.journal import Cancel, Claim, Claimed, Resubmit, Settle
 from jobplatform.journal.notes import Progress
 from jobplatform.models import database
+from jobplatform.queries.glance import glance
+from jobplatform.queries.queues import queues
 from jobplatform.states import Event
 from tests.services.journal import SUSPECT_FROM, new_job, open_jobs, read
 from tests.services.waiting_jobs import Analyzed, fill
@@ -87,3 +89,18 @@ def test_no_statement_goes_through_the_jobs_that_wait(
     }
     assert dict(read(journal_url, _STATUSES, [jobs])) == {"completed": together, "queued": together}
     assert {name: cost for name, cost in costs.items() if cost > 500 + 10 * together} == {}
+
+
+def test_no_look_at_the_platform_goes_through_the_jobs_that_wait(
+    journal_url: str, rows_read: Callable[[], int]
+) -> None:
+    fill(journal_url, MANY, Analyzed.WHEN_NONE_WAITED)
+    before = rows_read()
+
+    queues()
+    after_queues = rows_read()
+    glance()
+    after_glance = rows_read()
+
+    assert after_queues - before < MANY / 10
+    assert after_glance - after_queues < MANY / 10
