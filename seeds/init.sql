@@ -3,6 +3,34 @@
 
 BEGIN;
 
+-- The rules of a job's row. They are functions and no plain constraints, as Postgres reads and prepares the whole text of
+-- a constraint for each statement that writes (docs/decisions/0051).
+CREATE FUNCTION job_is_legal(
+    status text, priority text, queue text, attempts integer, retries integer, crashes integer, resends integer,
+    on_crash text, result json, error json, cancel_requested boolean, worker bigint, token uuid, run_at timestamptz,
+    dispatched_at timestamptz, started_at timestamptz, finished_at timestamptz
+) RETURNS boolean LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+BEGIN
+    RETURN status IN ('scheduled', 'queued', 'running', 'retrying', 'completed', 'failed', 'cancelled')
+        AND priority IN ('high', 'default') AND queue IN ('high', 'default')
+        AND on_crash IN ('retry', 'fail')
+        -- final when finished
+        AND (status IN ('completed', 'failed', 'cancelled')) = (finished_at IS NOT NULL)
+        -- running when held
+        AND (status = 'running') = (worker IS NOT NULL) AND (status = 'running') = (token IS NOT NULL)
+        -- due when it waits for a time, dispatched when it waits for a worker
+        AND (status NOT IN ('scheduled', 'retrying') OR run_at IS NOT NULL)
+        AND (status <> 'queued' OR dispatched_at IS NOT NULL)
+        -- started when attempted, and no more errors and deaths than attempts
+        AND (attempts > 0) = (started_at IS NOT NULL)
+        AND retries >= 0 AND crashes >= 0 AND resends >= 0 AND retries + crashes <= attempts
+        -- a result when completed, an error when failed, and none when completed
+        AND (result IS NULL OR status = 'completed')
+        AND (status <> 'failed' OR error IS NOT NULL) AND (status <> 'completed' OR error IS NULL)
+        -- asked to stop while it ran
+        AND (NOT cancel_requested OR status IN ('running', 'completed', 'failed', 'cancelled'));
+END $$;
+
 -- One row per job: where it is now. What happened to it before is in transitions.
 CREATE TABLE jobs (
     id               uuid        PRIMARY KEY,          -- the Dramatiq message_id
@@ -32,23 +60,9 @@ CREATE TABLE jobs (
     tags             text[]      NOT NULL DEFAULT '{}',
     unique_key       text,                             -- once among the unfinished jobs of its type
 
-    CONSTRAINT jobs_status_known CHECK
-        (status IN ('scheduled', 'queued', 'running', 'retrying', 'completed', 'failed', 'cancelled')),
-    CONSTRAINT jobs_priority_known CHECK (priority IN ('high', 'default') AND queue IN ('high', 'default')),
-    CONSTRAINT jobs_on_crash_known CHECK (on_crash IN ('retry', 'fail')),
-    CONSTRAINT jobs_final_when_finished CHECK
-        ((status IN ('completed', 'failed', 'cancelled')) = (finished_at IS NOT NULL)),
-    CONSTRAINT jobs_running_when_held CHECK
-        ((status = 'running') = (worker IS NOT NULL) AND (status = 'running') = (token IS NOT NULL)),
-    CONSTRAINT jobs_due_when_waiting CHECK (status NOT IN ('scheduled', 'retrying') OR run_at IS NOT NULL),
-    CONSTRAINT jobs_dispatched_when_queued CHECK (status <> 'queued' OR dispatched_at IS NOT NULL),
-    CONSTRAINT jobs_started_when_attempted CHECK ((attempts > 0) = (started_at IS NOT NULL)),
-    CONSTRAINT jobs_counters CHECK (retries >= 0 AND crashes >= 0 AND resends >= 0 AND retries + crashes <= attempts),
-    CONSTRAINT jobs_result_when_completed CHECK (result IS NULL OR status = 'completed'),
-    CONSTRAINT jobs_error_when_failed CHECK (status <> 'failed' OR error IS NOT NULL),
-    CONSTRAINT jobs_no_error_when_completed CHECK (status <> 'completed' OR error IS NULL),
-    CONSTRAINT jobs_cancel_requested_of_running CHECK
-        (NOT cancel_requested OR status IN ('running', 'completed', 'failed', 'cancelled'))
+    CONSTRAINT jobs_legal CHECK (job_is_legal(
+        status, priority, queue, attempts, retries, crashes, resends, on_crash, result, error, cancel_requested, worker,
+        token, run_at, dispatched_at, started_at, finished_at))
 ) WITH (fillfactor = 70);
 
 -- What the keeper releases: due first.
@@ -64,6 +78,31 @@ CREATE UNIQUE INDEX jobs_unique ON jobs (type, unique_key)
 CREATE INDEX jobs_by_time ON jobs (created_at, id);
 CREATE INDEX jobs_by_status ON jobs (status, created_at, id);
 CREATE INDEX jobs_by_type ON jobs (type, created_at, id);
+
+-- Which events lead from where to where.
+CREATE FUNCTION transition_is_legal(event text, from_status text, to_status text)
+RETURNS boolean LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+BEGIN
+    RETURN CASE event
+        WHEN 'enqueued'         THEN from_status IS NULL AND to_status = 'queued'
+        WHEN 'scheduled'        THEN from_status IS NULL AND to_status = 'scheduled'
+        WHEN 'released'         THEN from_status IN ('scheduled', 'retrying') AND to_status = 'queued'
+        WHEN 'started'          THEN from_status = 'queued' AND to_status = 'running'
+        WHEN 'retry_planned'    THEN from_status = 'running' AND to_status = 'retrying'
+        WHEN 'completed'        THEN from_status = 'running' AND to_status = 'completed'
+        WHEN 'failed'           THEN from_status = 'running' AND to_status = 'failed'
+        WHEN 'rescued'          THEN from_status = 'running' AND to_status = 'queued'
+        WHEN 'interrupted'      THEN from_status = 'running' AND to_status = 'queued'
+        WHEN 'resent'           THEN from_status = 'queued' AND to_status = 'queued'
+        WHEN 'fenced'           THEN from_status = to_status AND to_status IN
+            ('scheduled', 'queued', 'running', 'retrying', 'completed', 'failed', 'cancelled')
+        WHEN 'cancel_requested' THEN from_status = 'running' AND to_status = 'running'
+        WHEN 'cancelled'        THEN from_status IN ('scheduled', 'queued', 'retrying', 'running')
+                                     AND to_status = 'cancelled'
+        WHEN 'resubmitted'      THEN from_status IN ('failed', 'cancelled') AND to_status = 'queued'
+        ELSE false
+    END IS TRUE;
+END $$;
 
 -- One row per event in a job's life. Only ever added to.
 CREATE TABLE transitions (
@@ -81,26 +120,7 @@ CREATE TABLE transitions (
     xid         xid8        NOT NULL DEFAULT pg_current_xact_id(),
     request_id  text,                                  -- the HTTP request in which it was asked for
 
-    CONSTRAINT transitions_legal CHECK (
-        CASE event
-            WHEN 'enqueued'         THEN from_status IS NULL AND to_status = 'queued'
-            WHEN 'scheduled'        THEN from_status IS NULL AND to_status = 'scheduled'
-            WHEN 'released'         THEN from_status IN ('scheduled', 'retrying') AND to_status = 'queued'
-            WHEN 'started'          THEN from_status = 'queued' AND to_status = 'running'
-            WHEN 'retry_planned'    THEN from_status = 'running' AND to_status = 'retrying'
-            WHEN 'completed'        THEN from_status = 'running' AND to_status = 'completed'
-            WHEN 'failed'           THEN from_status = 'running' AND to_status = 'failed'
-            WHEN 'rescued'          THEN from_status = 'running' AND to_status = 'queued'
-            WHEN 'interrupted'      THEN from_status = 'running' AND to_status = 'queued'
-            WHEN 'resent'           THEN from_status = 'queued' AND to_status = 'queued'
-            WHEN 'fenced'           THEN from_status = to_status AND to_status IN
-                ('scheduled', 'queued', 'running', 'retrying', 'completed', 'failed', 'cancelled')
-            WHEN 'cancel_requested' THEN from_status = 'running' AND to_status = 'running'
-            WHEN 'cancelled'        THEN from_status IN ('scheduled', 'queued', 'retrying', 'running')
-                                         AND to_status = 'cancelled'
-            WHEN 'resubmitted'      THEN from_status IN ('failed', 'cancelled') AND to_status = 'queued'
-            ELSE false
-        END IS TRUE)
+    CONSTRAINT transitions_legal CHECK (transition_is_legal(event, from_status, to_status))
 );
 
 CREATE INDEX transitions_of_job ON transitions (job_id, id);
@@ -264,6 +284,6 @@ CREATE TABLE schema_migrations (
     applied_at timestamptz NOT NULL DEFAULT now()
 );
 
-INSERT INTO schema_migrations (version) VALUES (1), (2), (3), (4);
+INSERT INTO schema_migrations (version) VALUES (1), (2), (3), (4), (5);
 
 COMMIT;
