@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from jobplatform import journal
-from jobplatform.journal import Cancel, Claim, Claimed, Resubmit, Settle
+from jobplatform.journal import Accepted, Cancel, Claim, Claimed, OpenOnce, Present, Resubmit, Settle
 from jobplatform.journal.notes import Progress
 from jobplatform.models import database
 from jobplatform.queries.glance import glance
@@ -89,6 +89,44 @@ def test_no_statement_goes_through_the_jobs_that_wait(
     }
     assert dict(read(journal_url, _STATUSES, [jobs])) == {"completed": together, "queued": together}
     assert {name: cost for name, cost in costs.items() if cost > 500 + 10 * together} == {}
+
+
+def test_no_unique_key_is_looked_for_among_the_jobs_that_wait(
+    journal_url: str, rows_read: Callable[[], int]
+) -> None:
+    fill(journal_url, MANY, Analyzed.WHEN_NONE_WAITED)
+    held = [new_job(unique_key=f"key-{number}") for number in range(100)]
+    journal.commit([OpenOnce([job]) for job in held])
+    before = rows_read()
+
+    answers, _ = journal.commit([OpenOnce([new_job(unique_key=job.unique_key, on_conflict="return")]) for job in held])
+    after_return = rows_read()
+    journal.commit([OpenOnce([new_job(unique_key=job.unique_key, on_conflict="replace")]) for job in held])
+    after_replace = rows_read()
+
+    assert answers == [Accepted([Present(job.id)]) for job in held]
+    assert after_return - before < 2_000
+    assert after_replace - after_return < 5_000
+
+
+def test_a_suspect_job_is_compared_with_those_of_its_worker_only(
+    journal_url: str, rows_read: Callable[[], int]
+) -> None:
+    fill(journal_url, MANY, Analyzed.WHEN_NONE_WAITED)
+    (suspect,) = open_jobs(new_job())
+    read(
+        journal_url,
+        "UPDATE jobs SET attempts = 2, crashes = 2, started_at = now() WHERE id = %s;"
+        "UPDATE jobs SET worker = 8 WHERE worker = %s",
+        [suspect.id, ALIVE],
+    )
+    before = rows_read()
+
+    claimed, _ = journal.commit([claim(suspect.id)])
+
+    assert isinstance(claimed[0], Claimed)
+    assert claimed[0].suspect
+    assert rows_read() - before < 500
 
 
 def test_no_look_at_the_platform_goes_through_the_jobs_that_wait(
