@@ -91,9 +91,7 @@ def test_no_statement_goes_through_the_jobs_that_wait(
     assert {name: cost for name, cost in costs.items() if cost > 500 + 10 * together} == {}
 
 
-def test_no_unique_key_is_looked_for_among_the_jobs_that_wait(
-    journal_url: str, rows_read: Callable[[], int]
-) -> None:
+def test_no_unique_key_is_looked_for_among_the_jobs_that_wait(journal_url: str, rows_read: Callable[[], int]) -> None:
     fill(journal_url, MANY, Analyzed.WHEN_NONE_WAITED)
     held = [new_job(unique_key=f"key-{number}") for number in range(100)]
     journal.commit([OpenOnce([job]) for job in held])
@@ -109,9 +107,7 @@ def test_no_unique_key_is_looked_for_among_the_jobs_that_wait(
     assert after_replace - after_return < 5_000
 
 
-def test_a_suspect_job_is_compared_with_those_of_its_worker_only(
-    journal_url: str, rows_read: Callable[[], int]
-) -> None:
+def test_a_suspect_job_is_not_compared_with_those_that_wait(journal_url: str, rows_read: Callable[[], int]) -> None:
     fill(journal_url, MANY, Analyzed.WHEN_NONE_WAITED)
     (suspect,) = open_jobs(new_job())
     read(
