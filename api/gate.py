@@ -114,8 +114,10 @@ class Gate:
         await _answer(send, refused.status_code, headers, body, only_head=scope["method"] == "HEAD")
 
     async def _refuse_or_count(self, scope: dict[str, Any], given: dict[bytes, bytes]) -> Problem | None:
-        behind = scope["method"] in SAFE and _BEHIND_PAGES.fullmatch(scope["path"])
-        if behind or is_page(scope["path"]):
+        safe, path = scope["method"] in SAFE, scope["path"]
+        if safe and self._keys is None:
+            refused = None
+        elif is_page(path) or (safe and _BEHIND_PAGES.fullmatch(path)):
             refused = await self._refuse_on_pages(scope, given)
         else:
             refused = self._refuse(scope, given)
@@ -126,7 +128,7 @@ class Gate:
     def _refuse(self, scope: dict[str, Any], given: dict[bytes, bytes]) -> Problem | None:
         method = scope["method"]
         if self._keys is None:
-            return None if method in SAFE else self._refuse_other_sites(given)
+            return self._refuse_other_sites(given)
         needed = scope_for(method, scope["path"])
         if needed is None:
             return None

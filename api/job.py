@@ -17,6 +17,8 @@ from jobplatform.queries import JobRow
 from jobplatform.reader import Reader
 
 _SECONDS: Final = re.compile(r"[0-9]{1,2}(\.[0-9]{1,6})?")
+#: An id as the platform writes it. Of the other ways to write a UUID `UUID` knows more, and takes longer.
+_WRITTEN: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 #: A preference to wait, as RFC 7240 writes it: the first one counts, and what cannot be read is no preference.
 _PREFERENCE: Final = re.compile(r'(?:^|,)\s*wait\s*=\s*(?:([0-9]{1,9})|"([0-9]{1,9})")\s*(?=[,;]|$)', re.IGNORECASE)
 
@@ -54,6 +56,8 @@ def parse_job_id(text: str) -> str:
     Raises:
         Problem: it is no UUID, so there is no such job (404).
     """
+    if _WRITTEN.fullmatch(text):
+        return text
     try:
         return str(UUID(text))
     except ValueError:

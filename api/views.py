@@ -106,11 +106,11 @@ def _job(row: JobRow) -> JobView:
         raw(row.result),
         raw(row.error),
         raw(row.progress),
-        rfc3339(row.created_at),
-        rfc3339(row.updated_at),
-        rfc3339_or_none(row.started_at),
-        rfc3339_or_none(row.finished_at),
-        rfc3339_or_none(row.run_at),
+        _time(row.created_at),
+        _time(row.updated_at),
+        _time(row.started_at),
+        _time(row.finished_at),
+        _time(row.run_at),
         row.tags,
         row.unique_key,
         row.cancel_requested,
@@ -124,9 +124,14 @@ def _event(row: EventRow) -> EventView:
         row.from_status,
         row.to_status,
         row.attempt,
-        rfc3339(row.at),
+        _time(row.at),
         row.worker,
         row.who,
         raw(row.detail),
         row.request_id,
     )
+
+
+def _time(at: datetime | None) -> Any:
+    """A time as msgspec is to write it: as it is, unless it would leave out the fraction, which is nothing."""
+    return at if at is None or at.microsecond else rfc3339(at)
