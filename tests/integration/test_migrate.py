@@ -20,6 +20,16 @@ from jobplatform.queries.feed import Position
 from tests.services.journal import claimed_job, connected, new_job, open_jobs, queued_job, read, settle
 from tests.services.processes import Processes
 
+_A_LIFE = """
+    INSERT INTO jobs (id, type, status, priority, queue, attempts, payload, created_at, updated_at, dispatched_at,
+                      started_at, finished_at)
+    VALUES (gen_random_uuid(), 'PROBE', 'completed', 'high', 'high', 1, '{}', now(), now(), now(), now(), now());
+    INSERT INTO transitions (job_id, event, from_status, to_status, attempt, at)
+    SELECT id, event, before, after, attempt, now()
+    FROM jobs, (VALUES ('enqueued', NULL, 'queued', 0), ('started', 'queued', 'running', 1),
+                       ('completed', 'running', 'completed', 1)) AS life(event, before, after, attempt)
+"""
+
 
 @pytest.fixture
 def empty_url(postgres_server: Postgres) -> Iterator[str]:
@@ -66,6 +76,20 @@ def test_a_database_that_ran_the_file_by_itself_is_up_to_date(empty_url: str) ->
     read(empty_url, init_sql().read_text("utf-8"))
 
     assert migrate(empty_url) == []
+
+
+@pytest.mark.parametrize("version", list(migrations())[:-1])
+def test_an_older_database_is_brought_up_to_date_with_what_it_holds(empty_url: str, version: int) -> None:
+    for number, file in migrations().items():
+        if number <= version:
+            read(empty_url, file.read_text("utf-8"))
+    read(empty_url, _A_LIFE)
+
+    assert migrate(empty_url) == list(migrations())[version:]
+
+    assert read(empty_url, "SELECT status, attempts FROM jobs") == [("completed", 1)]
+    assert read(empty_url, "SELECT event FROM transitions ORDER BY id") == [("enqueued",), ("started",), ("completed",)]
+    assert read(empty_url, "SELECT conname FROM pg_constraint WHERE NOT convalidated") == []
 
 
 def test_many_processes_may_migrate_at_once(empty_url: str, processes: Processes) -> None:
