@@ -2,32 +2,33 @@
 
 import asyncio
 from collections import deque
-from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from jobplatform.answer import Answer
 from jobplatform.errors import DatabaseUnavailable
 
 _T = TypeVar("_T")
 
 
 class Answers:
-    """Lets coroutines await the futures of the writer and the reader.
+    """Lets coroutines await what the writer and the reader will answer.
 
-    Does what ``wait_for(shield(wrap_future(future)), timeout)`` does, at less than half the cost: one wake-up of the
-    loop serves all the futures that a commit resolves, and one timer all the deadlines, which come in order because
-    all are equally far away. A coroutine that is cancelled leaves its future alone: what was asked is done.
+    Does what ``wait_for(shield(wrap_future(future)), timeout)`` does for a future, at less than half the cost: one
+    wake-up of the loop serves all the answers that a commit brings, and one timer all the deadlines, which come in
+    order because all are equally far away. A coroutine that is cancelled leaves its answer alone: what was asked is
+    done.
     """
 
     def __init__(self, timeout_ms: int) -> None:
         self._timeout = timeout_ms / 1000
-        self._settled: deque[tuple[asyncio.Future[Any], Future[Any]]] = deque()
+        self._settled: deque[tuple[asyncio.Future[Any], Answer[Any]]] = deque()
         self._woken = False
         self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
-    def of(self, future: "Future[_T]") -> "asyncio.Future[_T]":
-        """Await this for the future's result or error.
+    def of(self, answer: "Answer[_T]") -> "asyncio.Future[_T]":
+        """Await this for the answer, or the error in its place.
 
         Raises (when awaited):
             DatabaseUnavailable: the time is up. What was asked may be done yet.
@@ -39,11 +40,11 @@ class Answers:
         self._waiting.append((loop.time() + self._timeout, waiter))
         if self._timer is None:
             self._timer = loop.call_later(self._timeout, self._expire, loop)
-        future.add_done_callback(lambda settled: self._settle(loop, waiter, settled))
+        answer.add_done_callback(lambda settled: self._settle(loop, waiter, settled))
         return waiter
 
-    def _settle(self, loop: asyncio.AbstractEventLoop, waiter: "asyncio.Future[Any]", settled: "Future[Any]") -> None:
-        """Runs in the thread that resolved the future."""
+    def _settle(self, loop: asyncio.AbstractEventLoop, waiter: "asyncio.Future[Any]", settled: "Answer[Any]") -> None:
+        """Runs in the thread that gave the answer."""
         self._settled.append((waiter, settled))
         if not self._woken:
             self._woken = True
@@ -56,9 +57,7 @@ class Answers:
             waiter, settled = self._settled.popleft()
             if waiter.done():
                 continue
-            if settled.cancelled():
-                waiter.cancel()
-            elif error := settled.exception():
+            if error := settled.exception():
                 waiter.set_exception(error)
             else:
                 waiter.set_result(settled.result())

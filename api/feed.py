@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from api.errors import RETRY_AFTER
+from api.findings import Findings
 from api.look import Look, Seen, Told, ToldProgress, look
 from api.pace import Pace
 from api.places import Places
@@ -41,8 +42,8 @@ _log: Final = logging.getLogger("api")
 
 def live_feed(closing: asyncio.Event, places: Places) -> "Feed":
     """The feed of this process, with a thread and a connection of its own."""
-    thread = Inquiries(threads=1)
-    return Feed(lambda wanted: asyncio.wrap_future(thread.ask(look, wanted)), closing, places)
+    thread = Findings(Inquiries(threads=1))
+    return Feed(lambda wanted: thread.ask(look, wanted), closing, places)
 
 
 class Feed:

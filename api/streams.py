@@ -3,7 +3,6 @@
 import asyncio
 import re
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import Any, Final
 
 import falcon.asgi
@@ -17,6 +16,7 @@ from api.problems import INVALID_REQUEST, JOB_NOT_FOUND, Problem
 from api.request import Request
 from api.server_sent import mark
 from api.watcher import Watcher
+from jobplatform.answer import Answer
 from jobplatform.queries import feed as queries
 from jobplatform.queries.feed import Position, Snapshot
 from jobplatform.states import FINAL
@@ -37,7 +37,7 @@ _ID: Final = re.compile(r"[0-9]{1,18}")
 class Streams:
     """Begins streams: at a transition that the client knows, at the beginning, or now."""
 
-    def __init__(self, feed: Feed, ask: "Callable[..., Future[Any]]", answers: Answers) -> None:
+    def __init__(self, feed: Feed, ask: "Callable[..., Answer[Any]]", answers: Answers) -> None:
         """``ask`` runs a function in a thread that may read from Postgres."""
         self._feed = feed
         self._ask = ask

@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any, Final, ParamSpec, TypeVar
 
@@ -22,6 +21,7 @@ from dramatiq.middleware import (
     TimeLimit,
 )
 
+from jobplatform.answer import Answer
 from jobplatform.attempt import held_attempt
 from jobplatform.consumer import Holding, JobConsumer
 from jobplatform.delay import milliseconds
@@ -92,10 +92,10 @@ class JobBroker(RedisBroker):
 
         return declare
 
-    def submit(self, messages: Sequence[JobMessage], deadline: float | None = None) -> "Future[list[Opened]]":
+    def submit(self, messages: Sequence[JobMessage], deadline: float | None = None) -> "Answer[list[Opened]]":
         """Accept the jobs that these messages stand for, all or none. Never blocks.
 
-        The future answers when their rows are committed and their hints were sent. It raises `DatabaseUnavailable`
+        The answer comes when their rows are committed and their hints were sent. It raises `DatabaseUnavailable`
         after the ``deadline`` (a monotonic time), `RefusedByDatabase`, or `JobIdTaken`.
 
         Jobs with unique keys are submitted with `submit_once`.
@@ -108,10 +108,10 @@ class JobBroker(RedisBroker):
 
     def submit_once(
         self, messages: Sequence[JobMessage], key: IdempotencyKey | None, deadline: float | None = None
-    ) -> "Future[Accepted]":
+    ) -> "Answer[Accepted]":
         """As `submit`, unless a request was accepted under this idempotency key, or a unique key is held.
 
-        The future also raises `IdempotencyKeyReused` and `UniqueKeyTaken`.
+        The answer also raises `IdempotencyKeyReused` and `UniqueKeyTaken`.
         """
         self._emit_enqueue(messages)
         accepted = self.recorder.open_once(messages, key, deadline)
@@ -241,14 +241,14 @@ class JobBroker(RedisBroker):
             for message in messages:
                 self.emit_before("enqueue", message, None)
 
-    def _emit_accepted(self, messages: Sequence[JobMessage], accepted: "Future[Accepted]") -> None:
-        if not accepted.cancelled() and accepted.exception() is None and not accepted.result().replayed:
+    def _emit_accepted(self, messages: Sequence[JobMessage], accepted: "Answer[Accepted]") -> None:
+        if accepted.exception() is None and not accepted.result().replayed:
             for message, job in zip(messages, accepted.result().jobs, strict=True):
                 if not isinstance(job, Present):
                     self.emit_after("enqueue", message, None)
 
-    def _emit_enqueued(self, messages: Sequence[JobMessage], opened: "Future[list[Opened]]") -> None:
-        if not opened.cancelled() and opened.exception() is None:
+    def _emit_enqueued(self, messages: Sequence[JobMessage], opened: "Answer[list[Opened]]") -> None:
+        if opened.exception() is None:
             for message in messages:
                 self.emit_after("enqueue", message, None)
 

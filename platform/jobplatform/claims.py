@@ -4,12 +4,12 @@ import logging
 import threading
 import uuid
 from collections.abc import Sequence
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final
 
 from dramatiq.broker import MessageProxy
 from dramatiq.middleware import SkipMessage
 
+from jobplatform.answer import Answer
 from jobplatform.attempt import Attempt
 from jobplatform.hands import Hands
 from jobplatform.hints import HintSender, type_of
@@ -113,16 +113,16 @@ class Claims:
         return self._sender.send([_hint(message) for message in messages])
 
     def _ask(self, claim: Claim, queue: str, lifeline: Lifeline) -> Claimed | Refused:
-        future: Future[Claimed | Refused] = self._writer.put(claim)
+        answer: Answer[Claimed | Refused] = self._writer.put(claim)
         while True:
             try:
-                return future.result(_LOOK_UP)
+                return answer.result(_LOOK_UP)
             except TimeoutError:
                 if lifeline.stopping:
-                    future.add_done_callback(lambda late: self._undo(claim, queue, late))
+                    answer.add_done_callback(lambda late: self._undo(claim, queue, late))
                     raise SkipMessage("The worker is stopping.") from None
 
-    def _undo(self, claim: Claim, queue: str, late: "Future[Claimed | Refused]") -> None:
+    def _undo(self, claim: Claim, queue: str, late: "Answer[Claimed | Refused]") -> None:
         """Give back at once what was granted when nobody waited any more: its actor never began (P21)."""
         if late.exception() is None and isinstance(granted := late.result(), Claimed):
             attempt = granted.attempt

@@ -3,12 +3,12 @@
 import time
 import uuid
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from typing import Any, Final, Protocol
 
 import msgspec
 
+from jobplatform.answer import Answer
 from jobplatform.attempt import Attempt, held_attempt
 from jobplatform.journal import Item, LogLine, Progress
 from jobplatform.outputs import Output, file_name, open_output
@@ -55,17 +55,17 @@ def current_job() -> CurrentJob:
     return _RunningJob(attempt, _put)
 
 
-_put: "Callable[[Item], Future[Any]] | None" = None
+_put: "Callable[[Item], Answer[Any]] | None" = None
 
 
-def write_through(put: "Callable[[Item], Future[Any]]") -> None:
+def write_through(put: "Callable[[Item], Answer[Any]]") -> None:
     """Say through which writer running jobs speak."""
     global _put
     _put = put
 
 
 class _RunningJob:
-    def __init__(self, attempt: Attempt, put: "Callable[[Item], Future[Any]]") -> None:
+    def __init__(self, attempt: Attempt, put: "Callable[[Item], Answer[Any]]") -> None:
         self._attempt = attempt
         self._put = put
 
@@ -113,7 +113,7 @@ class _NoJob:
         return open_output(settings().output_dir, file_name(str(uuid.uuid4()), 1, suffix))
 
 
-def write_progress(attempt: Attempt, put: "Callable[[Item], Future[Any]]") -> None:
+def write_progress(attempt: Attempt, put: "Callable[[Item], Answer[Any]]") -> None:
     """Write the attempt's latest progress, if the row does not have it yet."""
     if attempt.progress is not None and not attempt.progress_written:
         attempt.progress_at = time.monotonic()

@@ -8,9 +8,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import Any, Final, NamedTuple, TypeVar
 
+from jobplatform.answer import Answer
 from jobplatform.connection import ask, give_up_connection, open_connection
 from jobplatform.errors import DatabaseUnavailable
 from jobplatform.models import database
@@ -26,12 +26,12 @@ _T = TypeVar("_T")
 
 class _Asked(NamedTuple):
     question: Callable[[], Any]
-    answer: Future[Any]
+    answer: Answer[Any]
     until: float
 
 
 class Inquiries:
-    """Answers with futures. A question is a function that reads through the calling thread's connection."""
+    """Gives answers later. A question is a function that reads through the calling thread's connection."""
 
     _threads: list[threading.Thread]
     _idle: int
@@ -42,14 +42,14 @@ class Inquiries:
         self._start_over()
         os.register_at_fork(after_in_child=self._start_over)
 
-    def ask(self, function: Callable[..., _T], *args: Any) -> "Future[_T]":
+    def ask(self, function: Callable[..., _T], *args: Any) -> "Answer[_T]":
         """Call the function with these arguments in one of the threads. Never blocks.
 
-        Raises (in the future):
+        Raises (from the answer):
             DatabaseUnavailable: Postgres does not answer in time, or so many questions wait that this one will not.
             Exception: what else the function raises.
         """
-        answer: Future[_T] = Future()
+        answer: Answer[_T] = Answer()
         asked = _Asked(lambda: function(*args), answer, time.monotonic() + PATIENCE)
         with self._ready:
             if len(self._waiting) >= self._most_waiting:
@@ -81,8 +81,7 @@ class Inquiries:
 
     def _run(self) -> None:
         while (asked := self._next()) is not None:
-            if asked.answer.set_running_or_notify_cancel():
-                _answer(asked)
+            _answer(asked)
             del asked  # an answer may be large, and the next question far away
         give_up_connection()
 

@@ -8,11 +8,11 @@ import queue
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import Future
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from jobplatform import queries
+from jobplatform.answer import Answer
 from jobplatform.connection import ask, open_connection
 from jobplatform.queries import EventRow, JobRow
 
@@ -25,11 +25,11 @@ _Question = Callable[[Sequence[str]], dict[str, Any]]
 class _Asked(NamedTuple):
     question: _Question
     id: str
-    answer: Future[Any]
+    answer: Answer[Any]
 
 
 class Reader:
-    """Answers with futures, which raise `DatabaseUnavailable` where Postgres does not answer.
+    """Gives answers, which raise `DatabaseUnavailable` where Postgres does not answer.
 
     What else goes wrong is a mistake of this platform, and raised as it is.
     """
@@ -40,24 +40,24 @@ class Reader:
         self._start_over()
         os.register_at_fork(after_in_child=self._start_over)
 
-    def job(self, job_id: UUID | str) -> "Future[JobRow | None]":
+    def job(self, job_id: UUID | str) -> "Answer[JobRow | None]":
         """The job with this id; None where there is none."""
         return self._ask(queries.jobs, str(job_id))
 
-    def events(self, job_id: UUID | str) -> "Future[list[EventRow] | None]":
+    def events(self, job_id: UUID | str) -> "Answer[list[EventRow] | None]":
         """The job's transitions in their order; None where there is no such job."""
         return self._ask(queries.events, str(job_id))
 
-    def statuses(self, ids: Collection[str]) -> "Future[dict[str, str]]":
+    def statuses(self, ids: Collection[str]) -> "Answer[dict[str, str]]":
         """The status of each of these jobs, those that exist."""
         return self._ask(lambda _: {"": queries.statuses(ids)}, "")
 
-    def ping(self) -> "Future[None]":
+    def ping(self) -> "Answer[None]":
         """Answers when Postgres answers and has the schema."""
         return self._ask(_ping, "")
 
-    def _ask(self, question: _Question, id: str) -> "Future[Any]":  # noqa: A002
-        answer: Future[Any] = Future()
+    def _ask(self, question: _Question, id: str) -> "Answer[Any]":  # noqa: A002
+        answer: Answer[Any] = Answer()
         self._queue.put(_Asked(question, id, answer))
         if self._thread is None or not self._thread.is_alive():
             self._start()
@@ -82,8 +82,7 @@ class Reader:
                 batch.append(self._queue.get())
             by_question: dict[_Question, list[_Asked]] = defaultdict(list)
             for asked in batch:
-                if asked.answer.set_running_or_notify_cancel():
-                    by_question[asked.question].append(asked)
+                by_question[asked.question].append(asked)
             for question, askers in by_question.items():
                 _answer(question, askers)
 

@@ -6,7 +6,6 @@ but for the one thing that must not happen: that an actor runs unclaimed (P10).
 
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +13,7 @@ import msgspec
 from dramatiq.broker import Broker, MessageProxy
 from dramatiq.middleware import Middleware, MiddlewareError, SkipMessage
 
+from jobplatform.answer import Answer
 from jobplatform.attempt import Attempt, held_attempt, hold
 from jobplatform.claims import Claims, JobWaits, QueuePaused
 from jobplatform.context import write_through
@@ -108,7 +108,7 @@ class Recorder(Middleware):
 
     def open(
         self, messages: Sequence[JobMessage], deadline: float | None, delay: int | None = None
-    ) -> "Future[list[Opened]]":
+    ) -> "Answer[list[Opened]]":
         """Ask for these jobs to be accepted, all or none. None of them has a unique key."""
         writer = self.writer if len(messages) == 1 else self._batch_writer
         return writer.put(Open([self.new_job(message, delay) for message in messages], deadline))
@@ -119,7 +119,7 @@ class Recorder(Middleware):
         key: IdempotencyKey | None,
         deadline: float | None,
         delay: int | None = None,
-    ) -> "Future[Accepted]":
+    ) -> "Answer[Accepted]":
         """Ask for these jobs to be accepted, all or none, as their keys allow."""
         writer = self._key_writer if len(messages) == 1 else self._batch_writer
         return writer.put(OpenOnce([self.new_job(message, delay) for message in messages], key, deadline))
@@ -213,7 +213,7 @@ class Recorder(Middleware):
     def _write(self, attempt: Attempt, outcome: Settle) -> None:
         self.writer.put(outcome).add_done_callback(lambda done: self._written(attempt, outcome, done))
 
-    def _written(self, attempt: Attempt, outcome: Settle, settled: "Future[Settled]") -> None:
+    def _written(self, attempt: Attempt, outcome: Settle, settled: "Answer[Settled]") -> None:
         error = settled.exception()
         if isinstance(error, DatabaseUnavailable):
             self._write(attempt, outcome)  # the writer died: another thread of its goes on until the process ends

@@ -1,7 +1,7 @@
 """Group commit: one thread and one connection per process, through which everything is written.
 
-Whoever asks gets a future. What gathers during one commit goes into the next. An idle process answers at once; a busy
-one waits a few milliseconds for as many items as it wrote last, since a commit costs much and an item in it little.
+Whoever asks gets an `Answer`. What gathers during one commit goes into the next. An idle process answers at once; a
+busy one waits a few milliseconds for as many items as it wrote last, since a commit costs much, an item in it little.
 """
 
 import logging
@@ -10,13 +10,13 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from peewee import PeeweeException
 
 from jobplatform import journal
+from jobplatform.answer import Answer
 from jobplatform.connection import blames_a_value, give_up_connection, line_of, open_connection, unavailable
 from jobplatform.errors import DatabaseUnavailable, RefusedByDatabase, TooMuchWaits
 from jobplatform.journal import Hint, Item, Settle
@@ -36,7 +36,7 @@ _LOOK: Final = 0.001
 #: minutes before a connection counts as lost, no deadline is looked at, and a busy API would grow without end.
 MOST_WAITING: Final = 64_000_000
 
-#: What an item takes beside its text: itself, its future, and who waits for it.
+#: What an item takes beside its text: itself, its answer, and who waits for it.
 _TEXT_AROUND: Final = 2_000
 
 #: The pause after a lost connection, in seconds: it doubles up to the longer one (P18).
@@ -46,7 +46,7 @@ _LONGEST_PAUSE: Final = 1.0
 
 class _Asked(NamedTuple):
     item: Item
-    answer: Future[Any]
+    answer: Answer[Any]
     #: How much text it carries, in characters.
     size: int
 
@@ -54,7 +54,7 @@ class _Asked(NamedTuple):
 class Writer:
     """Writes items, and sends the hints of what it has written.
 
-    ``send`` gets the hints after their commit and before the futures are answered. It must not take long (P26).
+    ``send`` gets the hints after their commit and before the answers are given. It must not take long (P26).
     """
 
     def __init__(self, send: Callable[[Sequence[Hint]], object]) -> None:
@@ -62,14 +62,14 @@ class Writer:
         self._start_over()
         os.register_at_fork(after_in_child=self._start_over)  # a thread does not survive a fork
 
-    def put(self, item: Item) -> "Future[Any]":
+    def put(self, item: Item) -> "Answer[Any]":
         """Ask for an item to be written. Never blocks.
 
-        The future gives the item's answer, or raises `RefusedByDatabase`, `JobIdTaken` or, once the item's deadline has
-        passed, `DatabaseUnavailable`; `TooMuchWaits` at once where too much waits already. An item without a deadline
-        is tried until it is written. Cancelling the future does not take the item back.
+        The answer is the item's, or raises `RefusedByDatabase`, `JobIdTaken` or, once the item's deadline has passed,
+        `DatabaseUnavailable`; `TooMuchWaits` at once where too much waits already. An item without a deadline is tried
+        until it is written.
         """
-        asked = _Asked(item, Future(), item.size)
+        asked = _Asked(item, Answer(), item.size)
         if not self._has_room(asked):
             asked.answer.set_exception(TooMuchWaits())
             return asked.answer
@@ -176,8 +176,6 @@ class Writer:
         text = 0
         asked = self._queue.get()
         while asked is not None:
-            # From here on the item is written, even if its asker cancels: cancel() now answers False.
-            asked.answer.set_running_or_notify_cancel()
             batch.append(asked)
             text += asked.size
             if len(batch) >= MOST_ITEMS or text >= MOST_TEXT or self._queue.empty():
@@ -239,7 +237,6 @@ class Writer:
         with suppress(queue.Empty):
             while True:
                 if (waiting := self._queue.get_nowait()) is not None:
-                    waiting.answer.set_running_or_notify_cancel()
                     batch.append(waiting)
         self._make_room(batch)
         failure = DatabaseUnavailable(f"The writer died: {line_of(error)}")
@@ -265,7 +262,7 @@ def _still_wanted(batch: Sequence[_Asked], error: Exception) -> list[_Asked]:
 
 def _answer(asked: _Asked, answer: Any) -> None:
     if asked.answer.done():
-        return  # cancelled before it was taken up: written all the same, with nobody to tell
+        return  # by a writer that died on the way through its batch
     if isinstance(answer, Exception):
         asked.answer.set_exception(answer)
     else:

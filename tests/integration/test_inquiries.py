@@ -3,12 +3,12 @@
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from typing import Any
 
 import pytest
 
 from jobplatform import queries
+from jobplatform.answer import Answer
 from jobplatform.errors import DatabaseUnavailable
 from jobplatform.inquiries import Inquiries
 from jobplatform.local.postgres import Postgres
@@ -61,7 +61,7 @@ def test_a_question_too_many_is_refused_at_once_and_the_others_are_answered(inqu
         busy.wait(10)
         return _waiting_for(gate)()
 
-    asked: list[Future[str]] = [inquiries.ask(occupy) for _ in range(2)]
+    asked: list[Answer[str]] = [inquiries.ask(occupy) for _ in range(2)]
     busy.wait(10)
     asked += [inquiries.ask(_waiting_for(gate)) for _ in range(3)]
 

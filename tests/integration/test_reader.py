@@ -129,15 +129,6 @@ def test_a_ping_asks_for_the_schema_too(journal_url: str, reader: Reader) -> Non
         read(journal_url, "ALTER TABLE hidden RENAME TO schema_migrations")
 
 
-def test_a_cancelled_asker_does_not_stop_the_others(reader: Reader) -> None:
-    job_id = queued_job()
-    futures = [reader.job(job_id) for _ in range(10)]
-    for future in futures[::2]:
-        future.cancel()
-
-    assert all(future.result(10) is not None for future in futures[1::2])
-
-
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_thread_that_was_lost_is_made_anew(reader: Reader) -> None:
     def die(_: Sequence[str]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +13,7 @@ from dramatiq.middleware import Middleware, Shutdown
 from dramatiq.threading import raise_thread_exception
 
 from jobplatform import current_job, journal
+from jobplatform.answer import Answer
 from jobplatform.journal import Claim, LogLine, Settle
 from jobplatform.local.postgres import Postgres
 from jobplatform.models import database
@@ -213,7 +213,7 @@ def test_p10_a_claim_that_gets_no_answer_before_the_worker_stops_starts_nothing(
     def put_nothing_of_claims(item: Any) -> Any:
         if isinstance(item, Claim):
             claims.append(item)
-            return Future()
+            return Answer()
         return put(item)
 
     monkeypatch.setattr(workshop.broker.recorder.writer, "put", put_nothing_of_claims)
@@ -237,12 +237,12 @@ def test_p21_a_claim_that_is_granted_when_the_worker_stops_is_given_back_though_
 
     put, asked = workshop.broker.recorder.writer.put, threading.Event()
 
-    class GrantedWhenNobodyWaits(Future[Any]):
+    class GrantedWhenNobodyWaits(Answer[Any]):
         def __init__(self, claim: Claim) -> None:
             super().__init__()
             self._claim = claim
 
-        def add_done_callback(self, fn: Callable[[Future[Any]], object]) -> None:
+        def add_done_callback(self, fn: Callable[[Answer[Any]], object]) -> None:
             self.set_result(put(self._claim).result(10))
             super().add_done_callback(fn)
 

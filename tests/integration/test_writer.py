@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -11,6 +10,7 @@ from typing import Any, ClassVar
 import psycopg2
 import pytest
 
+from jobplatform.answer import Answer
 from jobplatform.errors import DatabaseUnavailable, JobIdTaken, RefusedByDatabase, SchemaMissing
 from jobplatform.journal import Claimed, Hint, LogLine, Open, Progress, Settled
 from jobplatform.local.postgres import Postgres
@@ -70,7 +70,7 @@ def proxy(journal_url: str) -> Iterator[Proxy]:
         connect_to(journal_url)
 
 
-def answer_of(future: "Future[Any]") -> Any:
+def answer_of(future: "Answer[Any]") -> Any:
     return future.result(15)
 
 
@@ -86,7 +86,7 @@ def test_hints_are_sent_after_the_commit_and_before_the_answer(journal_url: str)
         seen.append((status(journal_url, hints[0].job_id), asked.done()))
 
     with a_writer(send) as writer:
-        asked: Future[Any] = Future()
+        asked: Answer[Any] = Answer()
         asked = writer.put(Open([new_job()]))
         answer_of(asked)
 
@@ -379,16 +379,3 @@ def test_p23_if_the_writer_dies_all_who_wait_are_told(journal_url: str) -> None:
         with pytest.raises(DatabaseUnavailable, match="died"):
             answer_of(future)
     assert eventually(lambda: writer.died)
-
-
-def test_a_cancelled_askers_item_is_written_all_the_same(journal_url: str, writer: Writer) -> None:
-    claim, job = claimed_job(), new_job()
-    with _row_locked(journal_url, claim.job_id):
-        first = writer.put(outcome(claim))
-        eventually(lambda: read(journal_url, f"SELECT 1 {_WRITERS} AND wait_event_type = 'Lock'"))
-        forgotten = writer.put(Open([job]))
-        assert forgotten.cancel()
-    answer_of(first)
-    answer_of(writer.put(Open([new_job()])))
-
-    assert status(journal_url, job.id) == "queued"

@@ -3,13 +3,13 @@
 import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
 import pytest
 
 from jobplatform import journal
+from jobplatform.answer import Answer
 from jobplatform.journal import NewJob, Open
 from jobplatform.writer import Writer
 from tests.services.journal import new_job, read
@@ -44,7 +44,7 @@ class _Late(queue.SimpleQueue[Any]):
 
 def test_an_item_that_comes_just_as_the_writer_ends_is_written(journal_url: str) -> None:
     writer = Writer(list)
-    late: list[Future[Any]] = []
+    late: list[Answer[Any]] = []
 
     def arrive() -> None:
         asker = threading.Thread(target=lambda: late.append(writer.put(Open([new_job()]))))
@@ -74,9 +74,9 @@ def test_what_is_put_again_by_those_who_hear_of_the_writers_death_is_written_bef
 
     monkeypatch.setattr(journal, "commit", die_once)
     writer = Writer(list)
-    again: list[Future[Any]] = []
+    again: list[Answer[Any]] = []
 
-    def put_again(told: "Future[Any]", job: NewJob) -> None:
+    def put_again(told: "Answer[Any]", job: NewJob) -> None:
         if told.exception() is not None:
             again.append(writer.put(Open([job])))
 

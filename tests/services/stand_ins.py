@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Collection, Sequence
-from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from falcon import testing
 
+from jobplatform.answer import Answer
 from jobplatform.broker import JobBroker
 from jobplatform.journal import Accepted, IdempotencyKey, Opened
 from jobplatform.message import JobMessage
@@ -22,8 +22,8 @@ AT = datetime(2030, 1, 31, 8, 0, 0, tzinfo=UTC)
 JSON = {"Content-Type": "application/json"}
 
 
-def answer_of(value: Any) -> "Future[Any]":
-    future: Future[Any] = Future()
+def answer_of(value: Any) -> "Answer[Any]":
+    future: Answer[Any] = Answer()
     if isinstance(value, Exception):
         future.set_exception(value)
     else:
@@ -44,11 +44,11 @@ class StandInBroker(JobBroker):
         messages: Sequence[JobMessage],  # noqa: ARG002
         key: IdempotencyKey | None,  # noqa: ARG002
         deadline: float | None = None,  # noqa: ARG002
-    ) -> "Future[Accepted]":
+    ) -> "Answer[Accepted]":
         assert self.error, "a stand-in keeps no keys"
         return answer_of(self.error)
 
-    def submit(self, messages: Sequence[JobMessage], deadline: float | None = None) -> "Future[list[Opened]]":
+    def submit(self, messages: Sequence[JobMessage], deadline: float | None = None) -> "Answer[list[Opened]]":
         assert deadline is not None
         assert deadline > time.monotonic()
         if self.error:
@@ -85,19 +85,19 @@ class StandInReader(Reader):
         self.questions: list[list[str]] = []
         self.error: Exception | None = None
 
-    def job(self, job_id: UUID | str) -> "Future[JobRow | None]":
+    def job(self, job_id: UUID | str) -> "Answer[JobRow | None]":
         self.looks += 1
         return answer_of(self.error or (self.row if job_id == str(ID) else None))
 
-    def events(self, job_id: UUID | str) -> "Future[list[EventRow] | None]":
+    def events(self, job_id: UUID | str) -> "Answer[list[EventRow] | None]":
         event = EventRow(7, "enqueued", None, "queued", 0, AT, None, "anonymous", '{"b": 1, "a": 2}', "a-request")
         return answer_of(self.error or ([event] if job_id == str(ID) else None))
 
-    def statuses(self, ids: Collection[str]) -> "Future[dict[str, str]]":
+    def statuses(self, ids: Collection[str]) -> "Answer[dict[str, str]]":
         self.questions.append(list(ids))
         return answer_of(self.error or ({self.row.id: self.row.status} if self.row.id in ids else {}))
 
-    def ping(self) -> "Future[None]":
+    def ping(self) -> "Answer[None]":
         return answer_of(self.error)
 
 

@@ -11,6 +11,7 @@ import psycopg2
 
 from api.answers import Answers
 from api.feed import Feed
+from api.findings import Findings
 from api.look import look
 from api.places import Places
 from api.streams import Streams
@@ -34,7 +35,7 @@ class Streaming:
     def __init__(self, inquiries: Inquiries, looking: Inquiries, heartbeat: float) -> None:
         self.closing = asyncio.Event()
         self.feed = Feed(
-            lambda wanted: asyncio.wrap_future(looking.ask(look, wanted)), self.closing, Places(), heartbeat=heartbeat
+            lambda wanted: Findings(looking).ask(look, wanted), self.closing, Places(), heartbeat=heartbeat
         )
         self.streams = Streams(self.feed, inquiries.ask, Answers(5_000))
         self.clients_gone = asyncio.Event()
