@@ -148,7 +148,7 @@ def test_a_migration_that_postgres_refuses_is_one_line(checkout: Checkout, postg
 
     assert command.wait() == 1
     (line,) = command.lines
-    assert line.startswith("The schema cannot be brought up to date: cannot execute CREATE TABLE in a read-only")
+    assert line.startswith("The schema cannot be brought up to date: cannot execute CREATE FUNCTION in a read-only")
 
 
 def test_a_command_without_its_setting_is_one_line(checkout: Checkout) -> None:
