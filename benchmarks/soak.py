@@ -26,6 +26,8 @@ _LOOK_EVERY: Final = 0.2
 #: How hard the stack can be driven is tried with more and more submits a second, until some take longer than this.
 _LONGEST_MS: Final = 250.0
 _SHARE: Final = 0.8
+#: In the picture.
+_MOST_POINTS: Final = 60
 
 
 def main() -> int:
@@ -47,7 +49,8 @@ def main() -> int:
         return 1
     print(_summary(looks))
     if given.plot is not None:
-        lines = [Line(part, [(at / 60, seen[part]) for at, seen in looks]) for part in looks[0][1]]
+        some = looks[:: max(1, len(looks) // _MOST_POINTS)]
+        lines = [Line(part, [(at / 60, seen[part]) for at, seen in some]) for part in looks[0][1]]
         draw_course(given.plot, f"Resident memory, MB, at {rate} jobs a second", "minutes", lines)
     if left:
         print(f"{left} jobs are not completed.")
