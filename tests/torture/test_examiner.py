@@ -8,7 +8,7 @@ import pytest
 
 from jobplatform.torture.effects import EFFECT, START, Line
 from jobplatform.torture.examiner import Examiner
-from jobplatform.torture.oracle import Accepted, Oracle
+from jobplatform.torture.oracle import Accepted, Harm, Oracle
 from jobplatform.torture.plan import STANDARD, UnknownFault, deck_of, plan
 from jobplatform.torture.record import Record, Row, Step, Worker
 
@@ -171,6 +171,8 @@ def test_a_second_effect_is_explained_by_the_kill_of_the_first_ones_process(tmp_
     ]
     case.effects += [Line(104.6, _JOB, 2, _PID, START), Line(104.7, _JOB, 2, _PID, EFFECT)]
     assert case.examiner().unexplained() != []
+    case.oracle.harms = [Harm(101.5, "cut", (_PID,), 101.5)]
+    assert case.examiner().unexplained() != [], "a cut by itself costs no attempt"
 
     case.oracle.kill("worker process", (_PID,))
     case.oracle.harms = [harm._replace(at=101.5, until=101.5) for harm in case.oracle.harms]
@@ -212,6 +214,29 @@ def test_a_frozen_worker_may_be_declared_dead_while_it_lives(tmp_path: Path) -> 
     case.oracle.harms = [harm._replace(at=140.0) for harm in case.oracle.harms]
 
     assert list(case.examiner().declared_dead_alive()) == []
+
+
+@pytest.mark.parametrize(
+    ("harms", "found"),
+    [
+        ([("frozen briefly", 147.0, 151.0)], 1),
+        ([("cut", 149.0, 149.0)], 1),
+        ([("frozen briefly", 147.0, 151.0), ("cut", 149.0, 149.0)], 0),
+        ([("cut", 146.0, 146.0), ("frozen briefly", 147.0, 151.0)], 0),
+        ([("cut", 140.0, 140.0), ("frozen briefly", 147.0, 151.0)], 1),
+        ([("frozen briefly", 141.0, 144.0), ("cut", 149.0, 149.0)], 1),
+        ([("frozen briefly", 147.0, 151.0), ("cut", 151.0, 151.0)], 1),
+    ],
+)
+def test_a_worker_that_is_cut_off_while_it_is_stopped_cannot_take_its_lock_again(
+    harms: list[tuple[str, float, float]], found: int, tmp_path: Path
+) -> None:
+    case = Case(tmp_path)
+    _bury_alive(case)
+
+    case.oracle.harms = [Harm(at, what, (_PID,), until) for what, at, until in harms]
+
+    assert len(list(case.examiner().declared_dead_alive())) == found
 
 
 def test_a_seed_gives_the_same_faults_again_and_another_seed_others() -> None:

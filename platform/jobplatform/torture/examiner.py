@@ -8,13 +8,15 @@ from typing import Final, NamedTuple
 
 from jobplatform.states import FINAL, Event, Status
 from jobplatform.torture.effects import DIES, EFFECT, START, Line
-from jobplatform.torture.oracle import Oracle
+from jobplatform.torture.oracle import CUT, Harm, Oracle
 from jobplatform.torture.probes import FOLLOW, PROBES
 from jobplatform.torture.record import Record, Row, Step
 
 _ENDS: Final = {probe.type: probe.ends for probe in PROBES} | {FOLLOW: "completed"}
 #: How long a process may still be seen alive after its death was declared: the watch looks ten times a second.
 _SLACK: Final = 1.0
+#: How long a process may take to show that it lives, once nothing keeps it any more.
+_BACK: Final = 2.0
 
 
 class Rescue(NamedTuple):
@@ -155,15 +157,10 @@ class Examiner:
             if not worker.died or worker.ended_at is None:
                 continue
             lived = self._last_seen.get(worker.pid, 0.0) > worker.ended_at + _SLACK
-            excused = any(
-                harm.what in ("frozen", "cut off")
-                and harm.pids is not None
-                and worker.pid in harm.pids
-                and harm.at <= worker.ended_at <= harm.until + 2
-                for harm in self._oracle.harms
-            )
-            if lived and not excused:
-                yield f"worker {worker.id} (process {worker.pid}) at {worker.ended_at:.3f}"
+            if lived and not self._was_hindered(worker.pid, worker.ended_at):
+                yield f"worker {worker.id} (process {worker.pid}) at {worker.ended_at:.3f}; done to it: " + ", ".join(
+                    f"{harm.what} {harm.at:.3f} to {harm.until:.3f}" for harm in self._harms_of(worker.pid)
+                )
 
     def unexplained(self) -> list[str]:
         """Effects that happened once more, for no reason that is known (I7)."""
@@ -200,6 +197,22 @@ class Examiner:
         """Innocent jobs whose workers were killed ``crash_limit`` times."""
         return sum(row.type != "PROBE_POISON" and row.on_crash != "fail" for row in self._crashed())
 
+    def _was_hindered(self, pid: int, at: float) -> bool:
+        """Whether something kept a process from showing that it lives.
+
+        A brief freeze does not, as the lock stays: unless the connection that holds it is cut meanwhile, or was just
+        before. Nobody takes it again on a new one until the process goes on.
+        """
+        harms = [harm for harm in self._harms_of(pid) if harm.at <= at]
+        lasting = [harm for harm in harms if at <= harm.until + _BACK]
+        if any(harm.what in ("frozen", "cut off") for harm in lasting):
+            return True
+        stops = [harm.at for harm in lasting if harm.what == "frozen briefly"]
+        return any(harm.what == CUT and harm.at >= stop - _BACK for harm in harms for stop in stops)
+
+    def _harms_of(self, pid: int) -> list[Harm]:
+        return [harm for harm in self._oracle.harms if harm.pids is not None and pid in harm.pids]
+
     def _undisturbed(self, begin: float, end: float) -> bool:
         """Whether both servers were there all the time, and the keepers did not wait for the end of a grace."""
         return not any(h.pids is None and h.at - 1 <= end and begin <= h.until for h in self._oracle.harms)
@@ -228,6 +241,8 @@ class Examiner:
             if suicide.pid == line.pid and line.at <= suicide.at <= end.at:
                 return f"{end.event}, as its process died at {suicide.what.removeprefix(DIES)}"
         for harm in self._oracle.harms:
+            if harm.what == CUT:  # which by itself costs no attempt
+                continue
             if harm.pids is not None and line.pid in harm.pids and harm.at <= end.at and line.at <= harm.until + 1:
                 return f"{end.event}, as its process was {harm.what}"
         if end.event == Event.INTERRUPTED or self._last_seen.get(line.pid, 0.0) <= end.at:

@@ -12,7 +12,7 @@ from typing import Final
 from jobplatform.torture import bad_messages, sessions
 from jobplatform.torture.crash_points import POINTS, points_folder
 from jobplatform.torture.links import Link
-from jobplatform.torture.oracle import Oracle
+from jobplatform.torture.oracle import CUT, Oracle
 from jobplatform.torture.stack import Group, Stack
 
 
@@ -186,11 +186,16 @@ def postgres_away(injury: Injury) -> None:
 
 def terminate_backends(injury: Injury) -> None:
     pids = sessions.backends(injury.stack)
+    injury.oracle.harm(CUT, tuple(pid for group in injury.stack.of("worker") for pid in group.processes()))
     sessions.terminate(injury.stack, injury.chance.sample(pids, min(len(pids), injury.chance.randint(1, 8))))
 
 
 def cut(injury: Injury) -> None:
-    injury.chance.choice(injury.group("api", "worker", "keeper").links).cut()
+    group = injury.group("api", "worker", "keeper")
+    link = injury.chance.choice(group.links)
+    if link is group.postgres:
+        injury.oracle.harm(CUT, tuple(group.processes()))
+    link.cut()
 
 
 def partition(injury: Injury) -> None:

@@ -3,7 +3,7 @@
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class Accepted(NamedTuple):
@@ -17,6 +17,10 @@ class Accepted(NamedTuple):
     took: float
     #: Not to be started before, in seconds since 1970.
     run_at: float | None
+
+
+#: What is done to a process whose connections are cut in one moment. It may have new ones in the next.
+CUT: Final = "cut"
 
 
 class Harm(NamedTuple):
