@@ -108,6 +108,7 @@ def _payload(size: int, count: int) -> dict[str, Measured]:
     body = json.dumps({"type": "NOTHING", "payload": {"n": 1, "text": text}}).encode()
     some = max(workloads.FEWEST * 4, min(count, _PAYLOAD_BYTES // size))
     with running_stack() as (stack, connection):
+        stack.warm_up = min(WARM_UP, some)
         return _all(stack, connection, some, body)
 
 

@@ -31,8 +31,8 @@ GRACE_SECONDS: Final = 20
 
 #: So many jobs warm up each part of a stack: Node's compiler needs that many.
 WARM_UP: Final = 2_000
-_IS_WARM: Final = f"""
-    SELECT (SELECT count(*) FROM (SELECT FROM jobs WHERE status = 'completed' LIMIT {WARM_UP}) AS done) = {WARM_UP}
+_IS_WARM: Final = """
+    SELECT (SELECT count(*) FROM (SELECT FROM jobs WHERE status = 'completed' LIMIT %(jobs)s) AS done) = %(jobs)s
         OR NOT EXISTS (SELECT FROM jobs WHERE status = 'queued')
 """
 
@@ -48,6 +48,8 @@ class Stack(ABC):
         self.host, self.port = "127.0.0.1", free_port()
         self.api: Child | None = None
         self.worker: Child | None = None
+        #: So many jobs are its warm-up.
+        self.warm_up = WARM_UP
 
     @property
     def url(self) -> str:
@@ -117,7 +119,7 @@ class Stack(ABC):
 
     def _is_warm(self, connection: Connection) -> bool:
         with connection.cursor() as cursor:
-            cursor.execute(_IS_WARM)
+            cursor.execute(_IS_WARM, {"jobs": self.warm_up})
             row = cursor.fetchone()
             return row is not None and bool(row[0])
 
